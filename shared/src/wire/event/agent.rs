@@ -1,0 +1,188 @@
+//! Bodies of `agent.*` events.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::excerpt::Excerpt;
+use crate::id::MessageId;
+use crate::wire::message::MessageStatus;
+
+/// `agent.started`: a process is up, and its own word about itself was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentStarted {
+    /// The attempt that it was started for.
+    pub attempt: u8,
+    /// Its process id.
+    pub pid: u32,
+    /// The program.
+    pub program: String,
+    /// Its version, as it says.
+    pub version: String,
+    /// Its model, as it says.
+    pub model: Option<String>,
+    /// Its permission mode, as it says.
+    pub permission_mode: String,
+    /// The conversation's id.
+    pub session_id: Uuid,
+}
+
+/// `agent.message`, `agent.thinking`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentMessage {
+    /// What it said.
+    pub content: Excerpt,
+    /// Set when a sub-agent said it: the tool call that started that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_tool_use_id: Option<String>,
+}
+
+/// `agent.tool_use`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolUse {
+    /// The tool.
+    pub tool: String,
+    /// The call's id.
+    pub tool_use_id: String,
+    /// The input as JSON text.
+    pub input: Excerpt,
+    /// Set when a sub-agent calls: the tool call that started that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_tool_use_id: Option<String>,
+}
+
+/// `agent.tool_result`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolResult {
+    /// The call's id.
+    pub tool_use_id: String,
+    /// Whether the tool failed.
+    pub is_error: bool,
+    /// What it answered.
+    pub result: Excerpt,
+}
+
+/// How a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FileChange {
+    /// It was not there before.
+    Created,
+    /// It was.
+    Modified,
+    /// It is no longer there.
+    Deleted,
+}
+
+/// `agent.file_edited`: from the file watcher, not from what a tool said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileEdited {
+    /// The path, relative to the workspace (or absolute outside of it).
+    pub path: String,
+    /// How it changed.
+    pub change: FileChange,
+}
+
+/// `agent.subagent_invoked`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubagentInvoked {
+    /// The tool call that starts it.
+    pub tool_use_id: String,
+    /// Its type, if the agent said.
+    pub subagent_type: Option<String>,
+    /// What it is for, if the agent said.
+    pub description: Option<String>,
+}
+
+/// `agent.subagent_completed`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubagentCompleted {
+    /// The tool call that started it.
+    pub tool_use_id: String,
+    /// Whether it failed.
+    pub is_error: bool,
+    /// What it answered.
+    pub result: Excerpt,
+}
+
+/// `agent.message_injected`: a message came further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageInjected {
+    /// Which.
+    pub message_id: MessageId,
+    /// How far.
+    pub status: MessageStatus,
+}
+
+/// `agent.interrupted`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentInterrupted {
+    /// Why.
+    pub reason: String,
+}
+
+/// `agent.retrying`: the model refused, the agent waits and asks again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentRetrying {
+    /// Which try this will be.
+    pub attempt: u64,
+    /// How many it makes.
+    pub max_retries: u64,
+    /// How long it waits, in milliseconds.
+    pub retry_delay_ms: f64,
+    /// The HTTP status; absent: no answer came.
+    pub error_status: Option<u16>,
+    /// The error's name.
+    pub error: String,
+}
+
+/// `agent.error`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentError {
+    /// What is wrong, in words.
+    pub error: String,
+    /// The end of what the agent wrote to stderr.
+    pub stderr_tail: String,
+}
+
+/// `agent.completed`: one turn is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentCompleted {
+    /// The CLI's `subtype`; `success` alone proves nothing.
+    pub subtype: String,
+    /// The CLI's `is_error`.
+    pub is_error: bool,
+    /// The CLI's `terminal_reason`.
+    pub terminal_reason: Option<String>,
+    /// Whether a structured output came with it.
+    pub structured_output: bool,
+    /// Turns, as the CLI counts them.
+    pub num_turns: u64,
+    /// What this turn cost in US dollars (difference of the CLI's running total).
+    pub cost_usd: f64,
+    /// Input tokens of this turn's main loop.
+    pub input_tokens: u64,
+    /// Output tokens of this turn's main loop.
+    pub output_tokens: u64,
+    /// Tokens read from the cache.
+    pub cache_read_tokens: u64,
+    /// Tokens written to the cache.
+    pub cache_write_tokens: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// `agent.exited`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentExited {
+    /// Its process id.
+    pub pid: u32,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// How many of its descendants had to be ended with it.
+    pub descendants_ended: u32,
+    /// The end of what it wrote to stderr.
+    pub stderr_tail: String,
+}

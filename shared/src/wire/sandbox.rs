@@ -1,0 +1,152 @@
+//! Between a sandbox's worker and the control API.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::documents::Accepted;
+use crate::id::{SandboxId, SpecId};
+use crate::outcome::Outcome;
+use crate::phase::{Phase, SandboxState};
+use crate::time::Timestamp;
+use crate::wire::event::RawEvent;
+use crate::wire::message::Stop;
+
+/// `POST /sandboxes/{id}/hello`: the worker is up and asks for its job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hello {
+    /// [`crate::wire::PROTOCOL`] of the worker.
+    pub protocol: u32,
+    /// The worker's version.
+    pub worker_version: String,
+    /// New at each start of the worker process: the same boot asking twice (an answer was lost)
+    /// gets the same generation.
+    pub boot_id: Uuid,
+}
+
+/// The answer to [`Hello`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Welcome {
+    /// Fencing: everything that the worker sends carries it; an older one is refused.
+    pub generation: u64,
+    /// The highest event number that is stored already (0: none).
+    pub acked: u64,
+    /// How often to send a heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// What to do.
+    pub job: Job,
+}
+
+/// What a sandbox is there for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    /// Plan a spec.
+    Spec(Box<SpecJob>),
+}
+
+/// Planning of one spec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpecJob {
+    /// Which.
+    pub spec_id: SpecId,
+    /// Its title.
+    pub title: String,
+    /// The idea in full.
+    pub description: String,
+    /// A path or URL to clone; absent: the workspace is there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The phase to start at.
+    pub start: Phase,
+    /// The last phase to do.
+    pub until: Phase,
+    /// Outputs of the phases before `start`.
+    pub accepted: Accepted,
+}
+
+/// `POST /sandboxes/{id}/events`: facts, in order, without a gap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Batch {
+    /// From [`Welcome`].
+    pub generation: u64,
+    /// At most [`BATCH_MAX_EVENTS`], numbers rising by one.
+    pub events: Vec<RawEvent>,
+}
+
+/// The most events in one batch: both stores reach their full rate at 50 to 100.
+pub const BATCH_MAX_EVENTS: usize = 100;
+
+/// The most bytes of one batch's body.
+pub const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The answer to [`Batch`]: all up to this number is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ack {
+    /// The highest event number that is stored.
+    pub acked: u64,
+}
+
+/// `POST /sandboxes/{id}/heartbeat`: the worker lives. Not an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Heartbeat {
+    /// From [`Welcome`].
+    pub generation: u64,
+    /// The phase at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The attempt at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u8>,
+    /// What is being done, e.g. `tool Grep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Whether an agent process is alive.
+    pub agent_alive: bool,
+    /// Events that are durable here and not yet acknowledged.
+    pub spool_depth: u64,
+}
+
+/// The answer to [`Heartbeat`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct HeartbeatAck {
+    /// Set when the run is to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+}
+
+/// A sandbox, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SandboxView {
+    /// Which.
+    pub id: SandboxId,
+    /// The spec that it plans.
+    pub spec_id: SpecId,
+    /// Where it stands.
+    pub state: SandboxState,
+    /// Who made the place, e.g. `local`.
+    pub provider: String,
+    /// The newest generation (0: no hello yet).
+    pub generation: u64,
+    /// The agent that it drives: `claude`, `rehearsal`, or a path.
+    pub agent: String,
+    /// The last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
+    /// When that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_at: Option<Timestamp>,
+    /// The highest event number that is stored.
+    pub acked: u64,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
