@@ -1,1 +1,34 @@
-//! placeholder
+//! The control API: takes in what workers report, keeps it, and starts and stops sandboxes.
+//!
+//! Start at [`serve()`] and [`Config`]; inside, at the table in `routes`. What a person or program
+//! calls from outside is [`client`].
+//!
+//! What holds: SQL is in `store` only, processes are started in `sandboxes::local` only, the
+//! environment is read in `config` only; whatever is spawned is tracked and ended at shutdown.
+
+pub mod client;
+
+mod app;
+mod auth;
+mod config;
+mod execution;
+mod extract;
+mod ingest;
+mod problem;
+mod reconcile;
+mod router;
+mod routes;
+mod run;
+mod sandboxes;
+mod serve;
+mod spec_intake;
+mod store;
+mod wake;
+
+#[cfg(test)]
+mod testing;
+
+pub use auth::{ListenRefused, OwnerToken, OwnerTokenError, check_listen, owner_token};
+pub use config::{Config, HANDED_ON, HEARTBEAT, LEASE, WorkerProgram, environment_to_hand_on};
+pub use serve::{ServeError, serve};
+pub use store::StoreError;

@@ -1,0 +1,47 @@
+//! What every handler and duty of one running control API shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use specwright_shared::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::sandboxes::Provider;
+use crate::store::Store;
+use crate::wake::Wakes;
+
+/// The shared parts.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    /// SHA-256 of the owner's token.
+    pub(crate) owner_hash: [u8; 32],
+    pub(crate) wakes: Wakes,
+    pub(crate) provider: Provider,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) lease: Duration,
+    pub(crate) heartbeat: Duration,
+    /// Since when this control API has been there to take heartbeats.
+    pub(crate) started: Instant,
+    /// Everything that runs beside the requests.
+    pub(crate) tasks: TaskTracker,
+    /// Ends waiting requests and duties.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// A handle on the shared parts.
+pub(crate) type App = Arc<Api>;
+
+impl Api {
+    /// The time, asked for once per request and passed on from there.
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+
+    /// Whether every live worker has had the time to renew its lease here.
+    pub(crate) fn leases_can_be_judged(&self) -> bool {
+        self.started.elapsed() > self.lease
+    }
+}

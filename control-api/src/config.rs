@@ -1,0 +1,105 @@
+//! The settings of a control API, all of them values. This is the only place that reads the
+//! environment, and all that it reads there is what workers are to be handed on.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::auth::OwnerToken;
+
+/// How long a sandbox may be silent before it counts as lost: long enough for a laptop's lid or a
+/// restart of this API, short enough that a dead run is found while its owner still looks.
+pub const LEASE: Duration = Duration::from_secs(90);
+/// How often workers send a heartbeat: several fit into a lease, so that one lost one is nothing.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What workers of local sandboxes may have of this process's environment: where programs, homes,
+/// certificates and proxies are, how to reach the model, and the limits of a job. Nothing else
+/// gets in, so no key that happens to lie about.
+pub const HANDED_ON: &[&str] = &[
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "ANTHROPIC_API_KEY",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "MODEL",
+    "MAX_TURNS",
+    "MAX_BUDGET_USD",
+    "PHASE_TIMEOUT",
+    "MAX_ATTEMPTS",
+    "RUST_LOG",
+];
+
+/// The program that a local sandbox runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerProgram {
+    /// The program's path.
+    pub program: PathBuf,
+    /// Arguments before all others, e.g. `worker` when the program is the one `specwright` binary.
+    pub arguments: Vec<OsString>,
+}
+
+/// The settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `sqlite:///path/to/file` or `postgres://…`.
+    pub database_url: String,
+    /// Where sandboxes and documents are kept; made if missing.
+    pub data_dir: PathBuf,
+    /// The owner's token.
+    pub owner_token: OwnerToken,
+    /// What local sandboxes run.
+    pub worker: WorkerProgram,
+    /// What workers get of the environment; made by [`environment_to_hand_on`], or by hand.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long a silent sandbox is believed to live.
+    pub lease: Duration,
+    /// How often workers send a heartbeat.
+    pub heartbeat: Duration,
+    /// Whether workers end when this process does (the embedded use).
+    pub die_with_parent: bool,
+    /// Whether local sandboxes are ended at shutdown (the embedded use); else they go on, and the
+    /// next control API on the same database finds them.
+    pub end_sandboxes_on_shutdown: bool,
+}
+
+impl Config {
+    /// Settings with a SQLite file in `data_dir`, the usual times, and workers that outlive this
+    /// process.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, owner_token: OwnerToken, worker: WorkerProgram) -> Self {
+        Self {
+            database_url: format!("sqlite://{}", data_dir.join("specwright.db").display()),
+            data_dir,
+            owner_token,
+            worker,
+            environment: Vec::new(),
+            lease: LEASE,
+            heartbeat: HEARTBEAT,
+            die_with_parent: false,
+            end_sandboxes_on_shutdown: false,
+        }
+    }
+}
+
+/// The part of this process's environment that workers may have: [`HANDED_ON`], where set.
+#[must_use]
+pub fn environment_to_hand_on() -> Vec<(OsString, OsString)> {
+    HANDED_ON
+        .iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}

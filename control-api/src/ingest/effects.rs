@@ -1,0 +1,141 @@
+//! What each type of event means for the run that reports it. One match, exhaustive: a new type
+//! must choose.
+
+use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
+use specwright_shared::wire::event::{Event, ExecutionCompleted, RawEvent};
+
+use super::{Refusal, gate};
+use crate::run::{Ending, Run};
+use crate::store::{self, Write, micro_usd};
+
+/// Applies an event that was just recorded.
+pub(super) async fn apply(
+    write: &mut Write,
+    run: &mut Run,
+    raw: &RawEvent,
+    event: Event,
+) -> Result<(), Refusal> {
+    match event {
+        Event::ExecutionStarted(body) => {
+            run.spec.agent = Some(body.agent);
+            run.spec.rehearsal = body.rehearsal;
+        }
+        Event::PhaseStarted(_) => {
+            let phase = phase_of(raw)?;
+            run.spec.current_phase = phase;
+            if run.status(phase) != PhaseStatus::Accepted {
+                let record = run.phase(phase);
+                record.status = PhaseStatus::Running;
+                record.attempts = 1;
+                record.findings.clear();
+            }
+        }
+        Event::PhaseRetry(body) => {
+            let phase = phase_of(raw)?;
+            if run.status(phase) != PhaseStatus::Accepted {
+                let record = run.phase(phase);
+                record.status = PhaseStatus::Running;
+                record.attempts = body.attempt.saturating_add(1);
+                record.findings = body.findings;
+            }
+        }
+        Event::PhaseFailed(body) => {
+            let phase = phase_of(raw)?;
+            if run.status(phase) != PhaseStatus::Accepted {
+                let cost = money(body.cost_usd)?;
+                let record = run.phase(phase);
+                record.status = PhaseStatus::Failed;
+                record.attempts = body.attempts;
+                record.duration_ms = body.duration_ms;
+                record.cost_micro_usd = cost;
+                record.findings = body.findings;
+            }
+        }
+        Event::PhaseCompleted(body) => {
+            let phase = phase_of(raw)?;
+            let cost = money(body.cost_usd)?;
+            gate::phase_completed(write, run, phase, body, cost).await?;
+        }
+        Event::ArtifactCreated(body) => {
+            let phase = phase_of(raw)?;
+            store::document::save(write, run.spec.id, phase, &body, raw.at).await?;
+        }
+        Event::MessageInjected(body) => {
+            let id = body.message_id;
+            store::message::advance(write, run.sandbox.id, id, body.status, raw.at).await?;
+        }
+        Event::AgentCompleted(body) => {
+            let cost = money(body.cost_usd)?;
+            run.spec.cost_micro_usd = run.spec.cost_micro_usd.saturating_add(cost);
+            run.sandbox.cost_micro_usd = run.sandbox.cost_micro_usd.saturating_add(cost);
+        }
+        Event::ExecutionCompleted(body) => {
+            let ending = completed(run, &body)?;
+            run.end(write, ending).await?;
+        }
+        Event::ExecutionFailed(body) => {
+            if matches!(body.outcome, Outcome::Succeeded | Outcome::Lost) {
+                return Err(Refusal::Invalid(format!(
+                    "a failed run does not end as `{}`; report how it failed",
+                    body.outcome
+                )));
+            }
+            run.end(write, Ending::failed(body.outcome, body.message)).await?;
+        }
+        // Facts for the timeline, with no meaning for the records.
+        Event::AgentStarted(_)
+        | Event::AgentMessage(_)
+        | Event::AgentThinking(_)
+        | Event::ToolUse(_)
+        | Event::ToolResult(_)
+        | Event::FileEdited(_)
+        | Event::SubagentInvoked(_)
+        | Event::SubagentCompleted(_)
+        | Event::AgentInterrupted(_)
+        | Event::AgentRetrying(_)
+        | Event::AgentError(_)
+        | Event::AgentExited(_)
+        | Event::Progress(_)
+        | Event::SyncStarted(_)
+        | Event::SyncCompleted(_)
+        | Event::TicketsCreated(_)
+        | Event::EventRefused(_) => {}
+    }
+    Ok(())
+}
+
+/// What a run that "did all it was asked" did indeed: complete the spec, or reach the phase after
+/// which it was to stop. Believed only when the accepted phases say the same.
+fn completed(run: &Run, _report: &ExecutionCompleted) -> Result<Ending, Refusal> {
+    let until = run.sandbox.options.until.unwrap_or(Phase::Complete);
+    if run.status(until) != PhaseStatus::Accepted {
+        return Err(Refusal::Gate(format!(
+            "the run was to go on until `{until}`, which has not been accepted"
+        )));
+    }
+    Ok(if until == Phase::Complete {
+        Ending { outcome: Outcome::Succeeded, message: None, status: SpecStatus::Completed }
+    } else {
+        Ending {
+            outcome: Outcome::Succeeded,
+            message: Some(format!("stopped after `{until}`, as asked")),
+            status: SpecStatus::Draft,
+        }
+    })
+}
+
+fn phase_of(raw: &RawEvent) -> Result<Phase, Refusal> {
+    raw.phase.ok_or_else(|| {
+        Refusal::Invalid(format!("an event of type `{}` says its `phase`", raw.kind))
+    })
+}
+
+/// Reported money as whole millionths; a negative amount would hide what was spent.
+fn money(usd: f64) -> Result<i64, Refusal> {
+    if usd.is_finite() && usd >= 0.0 {
+        Ok(micro_usd(usd))
+    } else {
+        Err(Refusal::Invalid(format!("a cost of {usd} US dollars is none; it is 0 or more")))
+    }
+}

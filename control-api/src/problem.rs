@@ -1,0 +1,71 @@
+//! Errors as `application/problem+json`: what the client sees and what the log keeps are two texts.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use specwright_shared::wire::problem::{MEDIA_TYPE, Problem, ProblemType};
+
+/// An operation's error that has a problem type for each of its variants.
+pub(crate) trait Refusal: std::error::Error {
+    /// The problem's type, chosen in one exhaustive match.
+    fn kind(&self) -> ProblemType;
+
+    /// The sequence number that goes with it.
+    fn seq(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(crate) struct Answer<E>(pub(crate) E);
+
+/// Lets a handler's error be answered: `impl_answer!(CancelError)` beside the enum and its
+/// [`Refusal`].
+macro_rules! impl_answer {
+    ($error:ty) => {
+        impl axum::response::IntoResponse for $error {
+            fn into_response(self) -> axum::response::Response {
+                axum::response::IntoResponse::into_response($crate::problem::Answer(self))
+            }
+        }
+    };
+}
+pub(crate) use impl_answer;
+
+impl<E: Refusal> IntoResponse for Answer<E> {
+    fn into_response(self) -> Response {
+        let kind = self.0.kind();
+        let problem = if kind == ProblemType::Internal {
+            // Logged once, here, with its whole chain; the client learns nothing of our insides.
+            tracing::error!(error = chain(&self.0), "a request failed on our side");
+            Problem::new(kind, "The log of the control API says more.")
+        } else {
+            Problem { seq: self.0.seq(), ..Problem::new(kind, self.0.to_string()) }
+        };
+        Answer(problem).into_response()
+    }
+}
+
+impl IntoResponse for Answer<Problem> {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response
+    }
+}
+
+/// An error and all its causes, outermost first.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

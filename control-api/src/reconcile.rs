@@ -1,0 +1,13 @@
+//! Background duties, one file each. Each looks at the store as it stands, so a crash between any
+//! two steps of a request leaves nothing that a later round does not find.
+
+mod gone_sandboxes;
+
+use crate::app::App;
+
+/// Starts all duties; they end at shutdown.
+pub(crate) fn start(app: &App) {
+    app.tasks.spawn(gone_sandboxes::run(app.clone()));
+}
+
+pub(crate) use gone_sandboxes::end_if_gone;

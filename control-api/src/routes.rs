@@ -1,0 +1,128 @@
+//! The routes: one table, from which the router is built and which the tests walk.
+
+pub(crate) mod board;
+pub(crate) mod health;
+pub(crate) mod projects;
+pub(crate) mod sandboxes;
+pub(crate) mod specs;
+pub(crate) mod tasks;
+pub(crate) mod tickets;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
+use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
+
+use crate::app::App;
+use crate::auth::Access;
+
+/// The most bytes of an ordinary body: far above what any of them holds.
+const BODY: usize = 64 * 1024;
+/// An idea has up to 262,144 characters, each up to 6 bytes when escaped in JSON.
+const IDEA_BODY: usize = 2 * 1024 * 1024;
+/// A message has up to 32,768 characters, each up to 6 bytes when escaped in JSON.
+const MESSAGE_BODY: usize = 256 * 1024;
+/// A batch is as large as the wire says.
+const BATCH_BODY: usize = BATCH_MAX_BYTES;
+
+/// How long an ordinary request may take.
+const TIME: Duration = Duration::from_secs(15);
+/// How long a start may take: a place has to be made.
+const START_TIME: Duration = Duration::from_secs(45);
+/// How long a forced end may take: a worker is asked before it is killed.
+const END_TIME: Duration = Duration::from_secs(20);
+/// How long a reader may wait for something new: under the 30 seconds at which proxies hang up.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(25);
+/// How long a waiting request may take.
+const WAIT_TIME: Duration = Duration::from_secs(35);
+
+/// A route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) body_max: usize,
+    pub(crate) time_max: Duration,
+    pub(crate) handler: MethodRouter<App>,
+}
+
+fn route<H, T>(method: Method, path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    let filter = if method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
+    Route {
+        method,
+        path,
+        access: Access::Owner,
+        body_max: BODY,
+        time_max: TIME,
+        handler: on(filter, handler),
+    }
+}
+
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::GET, path, handler)
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::POST, path, handler)
+}
+
+impl Route {
+    fn of(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+    fn takes(self, body_max: usize) -> Self {
+        Self { body_max, ..self }
+    }
+    fn within(self, time_max: Duration) -> Self {
+        Self { time_max, ..self }
+    }
+}
+
+/// All routes. What does not say otherwise is for the owner alone.
+pub(crate) fn table() -> Vec<Route> {
+    use Access::{OwnSandbox, Public};
+    vec![
+        get("/healthz", health::live::handler).of(Public),
+        get("/readyz", health::ready::handler).of(Public),
+        get("/api/v1/projects", projects::list::handler),
+        post("/api/v1/projects", projects::create::handler),
+        get("/api/v1/specs", specs::list::handler),
+        post("/api/v1/specs", specs::create::handler).takes(IDEA_BODY),
+        post("/api/v1/specs/launch", specs::launch::handler).takes(IDEA_BODY).within(START_TIME),
+        get("/api/v1/specs/{id}", specs::show::handler),
+        post("/api/v1/specs/{id}/execute", specs::execute::handler).within(START_TIME),
+        post("/api/v1/specs/{id}/cancel", specs::cancel::handler).within(END_TIME),
+        get("/api/v1/specs/{id}/phases", specs::phases::list_handler),
+        get("/api/v1/specs/{id}/phases/{name}", specs::phases::show_handler),
+        get("/api/v1/specs/{id}/events", specs::events::handler).within(WAIT_TIME),
+        get("/api/v1/specs/{id}/documents", specs::documents::list_handler),
+        get("/api/v1/specs/{id}/documents/{name}", specs::documents::show_handler),
+        get("/api/v1/specs/{id}/coverage", specs::coverage::handler),
+        get("/api/v1/sandboxes", sandboxes::list::handler),
+        get("/api/v1/sandboxes/{id}", sandboxes::show::handler),
+        get("/api/v1/sandboxes/{id}/messages", sandboxes::messages::handler),
+        post("/api/v1/sandboxes/{id}/messages", sandboxes::say::handler).takes(MESSAGE_BODY),
+        post("/api/v1/sandboxes/{id}/hello", sandboxes::hello::handler).of(OwnSandbox),
+        post("/api/v1/sandboxes/{id}/events", sandboxes::events::handler)
+            .of(OwnSandbox)
+            .takes(BATCH_BODY),
+        post("/api/v1/sandboxes/{id}/heartbeat", sandboxes::heartbeat::handler).of(OwnSandbox),
+        get("/api/v1/sandboxes/{id}/messages/poll", sandboxes::poll::handler)
+            .of(OwnSandbox)
+            .within(WAIT_TIME),
+        get("/api/v1/board", board::show::handler),
+        get("/api/v1/tickets", tickets::list::handler),
+        get("/api/v1/tickets/{id}", tickets::show::handler),
+        get("/api/v1/tasks", tasks::list::handler),
+        get("/api/v1/tasks/{id}", tasks::show::handler),
+    ]
+}

@@ -1,0 +1,3 @@
+//! `/board`: the tickets in their columns.
+
+pub(crate) mod show;

@@ -1,0 +1,4 @@
+//! `/projects`
+
+pub(crate) mod create;
+pub(crate) mod list;

@@ -1,0 +1,73 @@
+//! `POST /sandboxes/{id}/heartbeat`, by the worker: it lives. Renews the lease, and says when to stop.
+
+use axum::Json;
+use axum::extract::State;
+use specwright_shared::id::SandboxId;
+use specwright_shared::phase::SandboxState;
+use specwright_shared::text::Line;
+use specwright_shared::wire::message::Stop;
+use specwright_shared::wire::problem::ProblemType;
+use specwright_shared::wire::sandbox::{Heartbeat, HeartbeatAck};
+
+use crate::app::App;
+use crate::extract::{Body, PathId};
+use crate::problem::{Refusal, impl_answer};
+use crate::store::{self, StoreError};
+
+/// Why a heartbeat was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeartbeatError {
+    #[error("there is no sandbox {0}")]
+    NotFound(SandboxId),
+    #[error("generation {theirs} is no longer this sandbox's; {newest} is: stop")]
+    Fenced { theirs: u64, newest: u64 },
+    #[error("generation {0} was never handed out; say hello and use the one in the answer")]
+    NeverHandedOut(u64),
+    #[error("the sandbox has ended")]
+    Ended,
+    #[error("the heartbeat could not be stored")]
+    Store(#[from] StoreError),
+}
+
+impl Refusal for HeartbeatError {
+    fn kind(&self) -> ProblemType {
+        match self {
+            Self::NotFound(_) => ProblemType::NotFound,
+            Self::Fenced { .. } => ProblemType::Fenced,
+            Self::NeverHandedOut(_) => ProblemType::InvalidRequest,
+            Self::Ended => ProblemType::SandboxEnded,
+            Self::Store(_) => ProblemType::Internal,
+        }
+    }
+}
+impl_answer!(HeartbeatError);
+
+/// Takes it.
+pub(crate) async fn handler(
+    State(app): State<App>,
+    PathId(id): PathId<SandboxId>,
+    Body(heartbeat): Body<Heartbeat>,
+) -> Result<Json<HeartbeatAck>, HeartbeatError> {
+    let now = app.now();
+    let mut write = app.store.write().await?;
+    let sandbox =
+        store::sandbox::lock(&mut write, id).await?.ok_or(HeartbeatError::NotFound(id))?;
+    let (theirs, newest) = (heartbeat.generation, sandbox.generation);
+    if theirs < newest {
+        return Err(HeartbeatError::Fenced { theirs, newest });
+    }
+    if theirs > newest || newest == 0 {
+        return Err(HeartbeatError::NeverHandedOut(theirs));
+    }
+    if sandbox.state == SandboxState::Ended {
+        return Err(HeartbeatError::Ended);
+    }
+    // For a person's eye only: whatever does not fit on a line is left out.
+    let operation =
+        heartbeat.operation.as_deref().and_then(Line::fitted).map(|line| line.to_string());
+    let heartbeat = Heartbeat { operation, ..heartbeat };
+    let lease = now.plus(app.lease);
+    store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
+    write.commit().await?;
+    Ok(Json(HeartbeatAck { stop: sandbox.stop_reason.map(|reason| Stop { reason }) }))
+}

@@ -1,0 +1,92 @@
+//! `POST /sandboxes/{id}/messages`: text for the running agent. The same id twice is one message; a
+//! message to a finished run is refused.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use specwright_shared::id::{MessageId, SandboxId};
+use specwright_shared::wire::message::{Message, MessageStatus, NewMessage};
+use specwright_shared::wire::problem::ProblemType;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::Owner;
+use crate::extract::{Body, PathId};
+use crate::problem::{Refusal, impl_answer};
+use crate::store::{self, Session, StoreError};
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SayError {
+    #[error("there is no sandbox {0}")]
+    NotFound(SandboxId),
+    #[error("the sandbox has ended; its agent can no longer be reached")]
+    Ended,
+    #[error("the id {0} belongs to another message; leave it out to get a new one")]
+    IdTaken(MessageId),
+    #[error("the message could not be stored")]
+    Store(#[from] StoreError),
+}
+
+impl Refusal for SayError {
+    fn kind(&self) -> ProblemType {
+        match self {
+            Self::NotFound(_) => ProblemType::NotFound,
+            Self::Ended => ProblemType::SandboxEnded,
+            Self::IdTaken(_) => ProblemType::InvalidRequest,
+            Self::Store(_) => ProblemType::Internal,
+        }
+    }
+}
+impl_answer!(SayError);
+
+/// Stores it, and wakes the worker that waits for it: 201 for a new one, 200 for a repeat.
+pub(crate) async fn handler(
+    State(app): State<App>,
+    Owner(_): Owner,
+    PathId(id): PathId<SandboxId>,
+    Body(new): Body<NewMessage>,
+) -> Result<(StatusCode, Json<Message>), SayError> {
+    let message_id = new.id.unwrap_or_else(|| MessageId(Uuid::now_v7()));
+    let mut write = app.store.write().await?;
+    // The sandbox's lock first: two requests with one id then come one after the other.
+    store::sandbox::lock(&mut write, id).await?.ok_or(SayError::NotFound(id))?;
+    if let Some(message) = repeated(&mut write, id, message_id, &new).await? {
+        return Ok((StatusCode::OK, Json(message)));
+    }
+    let position = store::sandbox::next_message(&mut write, id).await?.ok_or(SayError::Ended)?;
+    let message = Message {
+        id: message_id,
+        position,
+        kind: new.kind,
+        text: new.text.to_string(),
+        deliver: new.deliver,
+        status: MessageStatus::Queued,
+        created_at: app.now(),
+        written_at: None,
+        seen_at: None,
+    };
+    store::message::insert(&mut write, id, &message).await.map_err(|error| {
+        // Only another sandbox's message can have got in between.
+        if error.is_unique_violation() { SayError::IdTaken(message_id) } else { error.into() }
+    })?;
+    write.commit().await?;
+    app.wakes.wake(id.0);
+    Ok((StatusCode::CREATED, Json(message)))
+}
+
+async fn repeated(
+    session: &mut Session,
+    sandbox: SandboxId,
+    id: MessageId,
+    new: &NewMessage,
+) -> Result<Option<Message>, SayError> {
+    let Some((owner, message)) = store::message::find(session, id).await? else {
+        return Ok(None);
+    };
+    let same = owner == sandbox
+        && message.kind == new.kind
+        && message.deliver == new.deliver
+        && message.text == *new.text;
+    if same { Ok(Some(message)) } else { Err(SayError::IdTaken(id)) }
+}

@@ -1,0 +1,51 @@
+//! `POST /specs/launch`: writes an idea down and executes it, in one request and one transaction.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use specwright_shared::wire::problem::ProblemType;
+use specwright_shared::wire::spec::{Launch, Launched};
+
+use crate::app::App;
+use crate::auth::Owner;
+use crate::execution::{self, ExecuteError};
+use crate::extract::Body;
+use crate::problem::{Refusal, impl_answer};
+use crate::spec_intake::{self, IntakeError};
+use crate::store::StoreError;
+
+/// Why nothing was launched, or what was launched did not come up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error("the spec could not be stored")]
+    Store(#[from] StoreError),
+}
+
+impl Refusal for LaunchError {
+    fn kind(&self) -> ProblemType {
+        match self {
+            Self::Intake(error) => error.kind(),
+            Self::Execute(error) => error.kind(),
+            Self::Store(_) => ProblemType::Internal,
+        }
+    }
+}
+impl_answer!(LaunchError);
+
+/// Launches.
+pub(crate) async fn handler(
+    State(app): State<App>,
+    Owner(owner): Owner,
+    Body(launch): Body<Launch>,
+) -> Result<(StatusCode, Json<Launched>), LaunchError> {
+    let mut write = app.store.write().await?;
+    let spec = spec_intake::take(&mut write, owner, launch.spec, app.now()).await?;
+    let requested = execution::request(&app, &mut write, spec, launch.run).await?;
+    write.commit().await?;
+    let launched = execution::start(&app, requested).await?;
+    Ok((StatusCode::ACCEPTED, Json(launched)))
+}

@@ -1,0 +1,4 @@
+//! `/tickets`: cards of the board.
+
+pub(crate) mod list;
+pub(crate) mod show;

@@ -1,0 +1,71 @@
+//! Sandboxes: places where workers run, and who makes them.
+//!
+//! [`Provider`] is an enum, not a trait: which providers there are is known when this is built, a
+//! call then needs no boxed future, and the compiler says everywhere what a new one has to answer.
+
+pub(crate) mod local;
+pub(crate) mod lost;
+
+use serde_json::Value;
+use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::wire::spec::RunOptions;
+
+use crate::app::App;
+use crate::auth::SandboxToken;
+
+/// What a place is to be made for.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) spec: SpecId,
+    pub(crate) token: SandboxToken,
+    pub(crate) options: RunOptions,
+}
+
+/// Whether something still runs in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It does.
+    Alive,
+    /// It does not; why, in words.
+    Gone(String),
+    /// That cannot be seen from here; only the lease tells.
+    Unknown,
+}
+
+/// Who makes places.
+#[derive(Debug)]
+pub(crate) enum Provider {
+    /// A process on this machine.
+    Local(local::Local),
+}
+
+impl Provider {
+    /// Its name in the store and on the wire.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "local",
+        }
+    }
+
+    /// Makes a place with a worker in it.
+    pub(crate) async fn start(&self, app: &App, start: Start) -> Result<(), local::StartError> {
+        match self {
+            Self::Local(local) => local.start(app, start).await,
+        }
+    }
+
+    /// Whether something still runs in a place that this provider made.
+    pub(crate) fn life(&self, sandbox: SandboxId, place: Option<&Value>) -> Life {
+        match self {
+            Self::Local(local) => local.life(sandbox, place),
+        }
+    }
+
+    /// Ends what runs in a place, and waits until it is gone.
+    pub(crate) async fn end(&self, place: Option<&Value>) {
+        match self {
+            Self::Local(local) => local.end(place).await,
+        }
+    }
+}

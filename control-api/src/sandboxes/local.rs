@@ -1,0 +1,193 @@
+//! The local provider: a worker as a process group on this machine, with directories of its own and
+//! an environment made from an allow-list.
+//!
+//! What holds: every worker that this process started is observed until it exits; a worker that
+//! exits without a report leaves its sandbox `lost` with the way it ended and where its log is; what
+//! is left of its process group is killed. Deliberately absent: isolation. A local sandbox is a
+//! place, not a wall; containers are.
+
+mod environment;
+mod observe;
+mod place;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use specwright_shared::id::{SandboxId, SpecId};
+use tokio::process::Command;
+
+pub(crate) use self::environment::DEFAULT_AGENT;
+use self::place::Place;
+use super::{Life, Start};
+use crate::app::App;
+use crate::config::WorkerProgram;
+use crate::store::{self, StoreError};
+
+/// The local provider's settings, and which sandboxes it observes.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) worker: WorkerProgram,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) die_with_parent: bool,
+    /// Where workers find this control API.
+    pub(crate) url: String,
+    observed: Arc<Mutex<HashSet<SandboxId>>>,
+}
+
+/// The directories of one sandbox.
+#[derive(Debug)]
+struct Directories {
+    workspace: PathBuf,
+    state: PathBuf,
+    output: PathBuf,
+    log: PathBuf,
+}
+
+/// Why a local sandbox could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A directory or the log could not be made.
+    #[error("{} could not be made", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    /// The worker program could not be run.
+    #[error("the worker program {} could not be started", program.display())]
+    Spawn { program: PathBuf, source: io::Error },
+    /// It is gone before it could be looked at.
+    #[error("the worker program {} was gone at once; its log is at {}", program.display(), log.display())]
+    GoneAtOnce { program: PathBuf, log: PathBuf },
+    /// The place could not be noted.
+    #[error("the sandbox's place could not be stored")]
+    Store(#[from] StoreError),
+    /// Someone ended the sandbox while it was being started.
+    #[error("the sandbox was ended while it was being started")]
+    EndedMeanwhile,
+}
+
+impl Local {
+    /// A provider that has started nothing yet.
+    pub(crate) fn new(
+        worker: WorkerProgram,
+        environment: Vec<(OsString, OsString)>,
+        die_with_parent: bool,
+        url: String,
+    ) -> Self {
+        Self { worker, environment, die_with_parent, url, observed: Arc::default() }
+    }
+
+    /// Starts a worker, notes its place, and observes it from then on.
+    pub(super) async fn start(&self, app: &App, start: Start) -> Result<(), StartError> {
+        let directories = Directories::make(&app.data_dir, start.sandbox, start.spec).await?;
+        let log = open_log(&directories.log)?;
+        let log_again = log
+            .try_clone()
+            .map_err(|source| StartError::Directory { path: directories.log.clone(), source })?;
+        let program = self.worker.program.clone();
+        let mut child = Command::new(&program)
+            .args(&self.worker.arguments)
+            .env_clear()
+            .envs(environment::of(self, &start, &directories))
+            .current_dir(&directories.workspace)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_again)
+            .process_group(0)
+            .spawn()
+            .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
+        // Not reaped before `wait`, so its `/proc` entry is there even when it has exited.
+        let Some(place) = child.id().and_then(Place::of) else {
+            return Err(StartError::GoneAtOnce { program, log: directories.log });
+        };
+        // Ours to judge from here on: the reconciler would only see that it is gone, not how.
+        self.observed().insert(start.sandbox);
+        let noted = note(app, start.sandbox, &place).await;
+        if !matches!(noted, Ok(true)) {
+            self.observed().remove(&start.sandbox);
+            place.end().await;
+            // Reaps it; how it ended is of no interest.
+            drop(child.wait().await);
+            return Err(noted.map_or_else(StartError::Store, |_| StartError::EndedMeanwhile));
+        }
+        app.tasks.spawn(observe::until_exit(
+            app.clone(),
+            start.sandbox,
+            place,
+            child,
+            directories.log,
+        ));
+        Ok(())
+    }
+
+    fn observed(&self) -> std::sync::MutexGuard<'_, HashSet<SandboxId>> {
+        // A set is valid between any two steps, also when a holder panicked.
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sandboxes that this process started and that have not been noted as over.
+    pub(crate) fn observed_ids(&self) -> Vec<SandboxId> {
+        self.observed().iter().copied().collect()
+    }
+
+    pub(super) fn life(&self, sandbox: SandboxId, place: Option<&Value>) -> Life {
+        if self.observed().contains(&sandbox) {
+            // Its observer will say so when it is gone, and how.
+            return Life::Alive;
+        }
+        match place.and_then(Place::read) {
+            Some(place) => place.life(),
+            None => Life::Unknown,
+        }
+    }
+
+    pub(super) async fn end(&self, place: Option<&Value>) {
+        if let Some(place) = place.and_then(Place::read) {
+            place.end().await;
+        }
+    }
+}
+
+async fn note(app: &App, sandbox: SandboxId, place: &Place) -> Result<bool, StoreError> {
+    let mut write = app.store.write().await?;
+    let noted = store::sandbox::set_place(&mut write, sandbox, place.to_value()).await?;
+    write.commit().await?;
+    Ok(noted)
+}
+
+impl Directories {
+    async fn make(data: &Path, sandbox: SandboxId, spec: SpecId) -> Result<Self, StartError> {
+        let own = data.join("sandboxes").join(sandbox.to_string());
+        let directories = Self {
+            workspace: own.join("workspace"),
+            state: own.join("state"),
+            output: data.join("specs").join(spec.to_string()).join("documents"),
+            log: own.join("worker.log"),
+        };
+        for path in [&directories.workspace, &directories.state, &directories.output] {
+            // For this user only: the state holds what the agent read and said.
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|source| StartError::Directory { path: path.clone(), source })?;
+        }
+        Ok(directories)
+    }
+}
+
+fn open_log(path: &Path) -> Result<std::fs::File, StartError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| StartError::Directory { path: path.to_owned(), source })
+}

@@ -1,0 +1,106 @@
+//! Watches one worker until it exits, and says so when it exits without a report.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use specwright_shared::id::SandboxId;
+use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::SandboxState;
+use specwright_shared::text::Line;
+use tokio::process::Child;
+
+use super::Place;
+use crate::app::App;
+use crate::problem::chain;
+use crate::sandboxes::{Provider, lost};
+use crate::store::{self, StoreError};
+use crate::wake::Find;
+
+/// How long a report may come behind its worker's exit: it is in the kernel's buffers by then.
+const REPORT: Duration = Duration::from_secs(2);
+/// How much of the log's end is looked at for its last line.
+const TAIL_BYTES: u64 = 4096;
+
+/// Whether a sandbox has ended.
+struct HasEnded(bool);
+
+impl Find for HasEnded {
+    fn is_found(&self) -> bool {
+        self.0
+    }
+}
+
+/// Waits for the worker's exit. At shutdown it stops watching and leaves the worker alone: whether
+/// that one ends, too, was decided before.
+pub(super) async fn until_exit(
+    app: App,
+    sandbox: SandboxId,
+    place: Place,
+    mut child: Child,
+    log: PathBuf,
+) {
+    let exit = tokio::select! {
+        exit = child.wait() => exit,
+        () = app.shutdown.cancelled() => return,
+    };
+    tracing::debug!(%sandbox, ?exit, "a worker exited");
+    if let Err(error) = settle(&app, sandbox, exit, &log).await {
+        // The reconciler finds it again: its process is gone.
+        tracing::error!(%sandbox, error = chain(&error), "a worker's exit could not be noted");
+    }
+    place.kill_group();
+    let Provider::Local(local) = &app.provider;
+    local.observed().remove(&sandbox);
+}
+
+async fn settle(
+    app: &App,
+    sandbox: SandboxId,
+    exit: io::Result<ExitStatus>,
+    log: &Path,
+) -> Result<(), StoreError> {
+    let ended = async || {
+        let mut session = app.store.read().await?;
+        let found = store::sandbox::find(&mut session, sandbox).await?;
+        let ended = found.is_none_or(|sandbox| sandbox.state == SandboxState::Ended);
+        Ok::<_, StoreError>(HasEnded(ended))
+    };
+    // Not cut short by a shutdown: it is bounded, and the report matters most then.
+    let never = tokio_util::sync::CancellationToken::new();
+    if app.wakes.until_found(sandbox.0, REPORT, &never, ended).await?.0 {
+        return Ok(());
+    }
+    let mut message =
+        format!("the worker {} without a report; its log is at {}", how(&exit), log.display());
+    if let Some(line) = last_line(log) {
+        message.push_str(&format!(" and ends with: {line}"));
+    }
+    lost::end_unreported(app, sandbox, Outcome::Lost, &message).await?;
+    Ok(())
+}
+
+fn how(exit: &io::Result<ExitStatus>) -> String {
+    match exit {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("ended with exit code {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended in an unknown way".to_owned(),
+        },
+        Err(error) => format!("ended in an unknown way ({error})"),
+    }
+}
+
+/// The log's last line that says something, made fit to be shown; `None` when there is none, or
+/// when the log cannot be read, which must not hide how the worker ended.
+fn last_line(log: &Path) -> Option<Line> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut tail).ok()?;
+    let tail = String::from_utf8_lossy(&tail);
+    tail.lines().rev().find_map(Line::fitted)
+}

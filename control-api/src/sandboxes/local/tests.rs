@@ -1,0 +1,136 @@
+//! The local provider with a real program, `/bin/sh`, as the worker.
+
+use serde_json::json;
+
+use crate::testing::worker::Worker;
+use crate::testing::{Running, until, until_file};
+
+#[tokio::test]
+async fn a_worker_that_exits_without_a_report_is_lost_with_its_exit_and_its_log() {
+    let api = Running::with_worker("echo broken for a reason >&2; exit 7").await;
+    let launched = api.launch(json!({})).await;
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    let message = spec["message"].as_str().unwrap();
+    for part in ["exit code 7 without a report", "worker.log", "broken for a reason"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let (_, sandbox) = api.get(&format!("/api/v1/sandboxes/{}", launched.sandbox_id)).await;
+    assert_eq!((&sandbox["state"], &sandbox["outcome"]), (&json!("ended"), &json!("lost")));
+    // It can be executed again at once.
+    let execute = format!("/api/v1/specs/{}/execute", launched.spec.id);
+    assert_eq!(api.post(&execute, &json!({})).await.0, 202);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_worker_gets_its_settings_and_nothing_that_lies_about() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({ "agent": "rehearsal", "model": "m" })).await;
+    let directory = api.sandbox_dir(launched.sandbox_id);
+    let environment = until_file(&directory.join("state/env")).await;
+    let value = |name: &str| {
+        environment
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")))
+            .map(str::to_owned)
+    };
+    assert_eq!(value("SPEC_ID"), Some(launched.spec.id.to_string()));
+    assert_eq!(value("SANDBOX_ID"), Some(launched.sandbox_id.to_string()));
+    assert_eq!(value("CONTROL_API_URL"), Some(api.base.clone()));
+    assert_eq!(value("AGENT").as_deref(), Some("rehearsal"));
+    assert_eq!(value("MODEL").as_deref(), Some("m"));
+    assert_eq!(value("SECRET"), None, "only the allow-list gets in");
+    assert_eq!(value("CARGO_MANIFEST_DIR"), None);
+    assert_eq!(value("WORKSPACE_DIR"), Some(directory.join("workspace").display().to_string()));
+    assert!(value("OUTPUT_DIR").unwrap().ends_with(&format!("{}/documents", launched.spec.id)));
+    api.end().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_started_goes_with_it() {
+    let script = "sleep 600 & echo $! >\"$STATE_DIR/child\"; echo $$ >\"$STATE_DIR/pid\"; wait";
+    let api = Running::with_worker(script).await;
+    let launched = api.launch(json!({})).await;
+    let state = api.sandbox_dir(launched.sandbox_id).join("state");
+    let number = async |name: &str| {
+        rustix::process::Pid::from_raw(until_file(&state.join(name)).await.trim().parse().unwrap())
+            .unwrap()
+    };
+    let (child, worker) = (number("child").await, number("pid").await);
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    assert!(spec["message"].as_str().unwrap().contains("signal 9"), "{spec}");
+    until("the worker's child is gone", async || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero()));
+        // A zombie is gone: whoever adopted it may not have looked yet.
+        stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())
+    })
+    .await;
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_deaf_to_a_request_is_killed_at_shutdown() {
+    let api = Running::with_worker(
+        "trap '' TERM; echo $$ >\"$STATE_DIR/pid\"; while :; do sleep 1; done",
+    )
+    .await;
+    let launched = api.launch(json!({})).await;
+    let pid = until_file(&api.sandbox_dir(launched.sandbox_id).join("state/pid")).await;
+    api.end().await;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    assert!(stat.is_err(), "{stat:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_and_leaves_nothing_executing() {
+    let mut config = Running::with_waiting_worker().await;
+    config.config.worker.program = "/no/such/worker".into();
+    let api = config.restart().await;
+    let launch = json!({ "spec": { "description": "x" } });
+    let (status, problem) = api.post("/api/v1/specs/launch", &launch).await;
+    assert_eq!((status, &problem["type"]), (502, &json!("sandbox-start-failed")));
+    assert!(problem["detail"].as_str().unwrap().contains("/no/such/worker"), "{problem}");
+    let (_, specs) = api.get("/api/v1/specs").await;
+    assert_eq!(specs["items"][0]["status"], "failed");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn after_a_crash_of_everything_a_spec_can_be_executed_at_once() {
+    let mut api = Running::with_waiting_worker().await;
+    api.config.end_sandboxes_on_shutdown = false;
+    let mut api = api.restart().await;
+    let launched = api.launch(json!({})).await;
+    let execute = format!("/api/v1/specs/{}/execute", launched.spec.id);
+    let environment = until_file(&api.sandbox_dir(launched.sandbox_id).join("state/env")).await;
+    assert!(environment.contains("SANDBOX_TOKEN="));
+    // The control API goes, its worker stays, and a newer control API finds it at work.
+    api.config.end_sandboxes_on_shutdown = true;
+    let api = api.restart().await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    assert_eq!(worker.welcome.generation, 1);
+    assert_eq!(api.post(&execute, &json!({})).await.0, 409, "its worker lives");
+    // Now the worker goes, too. Nobody has observed it: it was another control API's child.
+    let pid = worker_pid(&launched.sandbox_id.to_string());
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    until("the spec can be executed", async || {
+        (api.post(&execute, &json!({})).await.0 == 202).then_some(())
+    })
+    .await;
+    let (_, sandbox) = api.get(&format!("/api/v1/sandboxes/{}", launched.sandbox_id)).await;
+    assert_eq!(sandbox["outcome"], "lost");
+    api.end().await;
+}
+
+/// The process of a sandbox's worker, found by what is in its environment.
+fn worker_pid(sandbox: &str) -> rustix::process::Pid {
+    let setting = format!("SANDBOX_ID={sandbox}");
+    let number = std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let entry = entry.unwrap();
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let has = environment.split(|byte| *byte == 0).any(|pair| pair == setting.as_bytes());
+        has.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
+    });
+    rustix::process::Pid::from_raw(number.unwrap()).unwrap()
+}

@@ -1,0 +1,174 @@
+//! The life of one control API: open the store, serve, end in order.
+
+use std::fs::DirBuilder;
+use std::future::IntoFuture as _;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{Api, App};
+use crate::config::Config;
+use crate::problem::chain;
+use crate::sandboxes::Provider;
+use crate::sandboxes::local::Local;
+use crate::store::{self, Store, StoreError};
+use crate::{auth, reconcile, router};
+
+/// How long open requests may take to finish at shutdown.
+const FINISH: Duration = Duration::from_secs(10);
+/// How long ended sandboxes may take to be noted at shutdown: a worker's time to report and leave
+/// after SIGTERM, and a little.
+const SANDBOXES_END: Duration = Duration::from_secs(12);
+/// How often it is looked whether they are.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Why the control API does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory could not be made.
+    #[error("the data directory {} could not be made", path.display())]
+    DataDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The store could not be opened.
+    #[error("the store could not be opened")]
+    Store(#[from] StoreError),
+    /// The listener is broken.
+    #[error("the listening socket does not work")]
+    Listen(#[source] io::Error),
+}
+
+/// Runs a control API on a listener until `shutdown`. Comes back when requests have finished (at most
+/// 10 seconds), all tasks have ended and the store is closed.
+///
+/// # Errors
+/// [`ServeError`], when it cannot start or its socket breaks.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let ends_sandboxes = config.end_sandboxes_on_shutdown;
+    let app = open(config, &listener).await?;
+    reconcile::start(&app);
+
+    let stop_accepting = CancellationToken::new();
+    let mut server = Box::pin(
+        axum::serve(listener, router::build(app.clone()))
+            .with_graceful_shutdown(stop_accepting.clone().cancelled_owned())
+            .into_future(),
+    );
+    let ended = tokio::select! {
+        ended = &mut server => ended,
+        () = async {
+            shutdown.cancelled().await;
+            // While requests are still taken: the workers' last reports come as requests.
+            if ends_sandboxes {
+                end_own_sandboxes(&app).await;
+            }
+            app.shutdown.cancel();
+            stop_accepting.cancel();
+            tokio::time::sleep(FINISH).await;
+        } => {
+            tracing::warn!("requests did not finish at shutdown; they are cut off");
+            Ok(())
+        }
+    };
+    drop(server);
+    app.shutdown.cancel();
+    app.tasks.close();
+    if tokio::time::timeout(FINISH, app.tasks.wait()).await.is_err() {
+        tracing::warn!(left = app.tasks.len(), "tasks did not end at shutdown");
+    }
+    app.store.close().await;
+    ended.map_err(ServeError::Listen)
+}
+
+async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Listen)?;
+    // Workers stand in directories of their own, where a relative path would mean another place.
+    let data_dir = std::path::absolute(&config.data_dir)
+        .and_then(|path| {
+            // For this user only: ideas, repositories' contents and transcripts are in it.
+            DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+            Ok(path)
+        })
+        .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
+    let local = Local::new(
+        config.worker,
+        config.environment,
+        config.die_with_parent,
+        format!("http://{}", reachable(address)),
+    );
+    let api = Api {
+        store: Store::open(&config.database_url).await?,
+        owner_hash: auth::hash(config.owner_token.secret()),
+        wakes: crate::wake::Wakes::default(),
+        provider: Provider::Local(local),
+        data_dir,
+        lease: config.lease,
+        heartbeat: config.heartbeat,
+        started: Instant::now(),
+        tasks: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+    };
+    Ok(Arc::new(api))
+}
+
+/// Where a worker on this machine reaches a listener: one on all addresses, too, is on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Ends the sandboxes that this process started, and waits until that is noted.
+async fn end_own_sandboxes(app: &App) {
+    let Provider::Local(local) = &app.provider;
+    let own = local.observed_ids();
+    let ends = own.into_iter().map(|sandbox| {
+        let app = app.clone();
+        app.tasks.clone().spawn(async move {
+            let found = async {
+                let mut session = app.store.read().await?;
+                store::sandbox::find(&mut session, sandbox).await
+            };
+            match found.await {
+                Ok(found) => {
+                    app.provider.end(found.and_then(|found| found.place).as_ref()).await;
+                }
+                Err(error) => {
+                    tracing::error!(%sandbox, error = chain(&error), "a sandbox was not ended");
+                }
+            }
+        })
+    });
+    let ends: Vec<_> = ends.collect();
+    let noted = async {
+        for end in ends {
+            if let Err(error) = end.await {
+                tracing::error!(%error, "ending a sandbox did not come to its end");
+            }
+        }
+        // Their observers note how they ended.
+        while !local.observed_ids().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(SANDBOXES_END, noted).await.is_err() {
+        tracing::warn!("sandboxes did not end at shutdown");
+    }
+}

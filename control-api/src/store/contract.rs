@@ -1,0 +1,307 @@
+//! What the store promises, on both engines: a SQLite file, and a real PostgreSQL where this machine
+//! has one. Each test says on which engine it ran.
+
+use std::time::Duration;
+
+use serde_json::json;
+use specwright_shared::id::{MessageId, ProjectId, SandboxId, SpecId};
+use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::{Phase, SandboxState, SpecStatus};
+use specwright_shared::time::Timestamp;
+use specwright_shared::wire::event::ArtifactCreated;
+use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageStatus};
+use specwright_shared::wire::sandbox::{Ack, Batch, Heartbeat};
+use specwright_shared::wire::spec::RunOptions;
+use uuid::Uuid;
+
+use super::postgres_server::PostgresServer;
+use super::sandbox::NewSandbox;
+use super::spec::{Filter, Spec};
+use super::{Store, document, event, message, project, sandbox, spec, ticket};
+use crate::ingest::ingest;
+use crate::testing::documents;
+use crate::testing::worker::event as numbered;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_795_000_000_123_456)
+}
+
+#[tokio::test]
+async fn the_contract_holds_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = format!("sqlite://{}", directory.path().join("store.db").display());
+    contract(&address).await;
+    eprintln!("the store's contract ran on: SQLite");
+}
+
+#[tokio::test]
+async fn the_contract_holds_on_postgres_where_there_is_one() {
+    let Some(server) = PostgresServer::start() else {
+        eprintln!("the store's contract did NOT run on PostgreSQL: this machine has none");
+        return;
+    };
+    contract(&server.address()).await;
+    eprintln!("the store's contract ran on: PostgreSQL");
+}
+
+async fn contract(address: &str) {
+    let store = Store::open(address).await.unwrap();
+    projects_are_made_once(&store).await;
+    specs_are_listed_newest_first_and_filtered(&store).await;
+    what_is_not_committed_never_happened(&store).await;
+    a_reader_cannot_write(&store).await;
+    one_sandbox_of_a_spec_is_active(&store).await;
+    a_messages_status_only_rises(&store).await;
+    a_document_keeps_its_newest_text(&store).await;
+    a_run_is_taken_in_and_its_tickets_are_made_once(&store).await;
+    store.close().await;
+    // A second opening finds the schema there.
+    Store::open(address).await.unwrap().close().await;
+}
+
+async fn projects_are_made_once(store: &Store) {
+    let mut write = store.write().await.unwrap();
+    let id = ProjectId(Uuid::now_v7());
+    let (first, made) = project::ensure(&mut write, id, "owner", "p", now()).await.unwrap();
+    let other = ProjectId(Uuid::now_v7());
+    let (second, again) = project::ensure(&mut write, other, "owner", "p", now()).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!((first.id, made, again), (id, true, false));
+    assert_eq!(first, second);
+    assert_eq!(first.created_at, now(), "microseconds are kept");
+    let mut session = store.read().await.unwrap();
+    assert_eq!(project::list(&mut session, "owner", None, 9).await.unwrap(), [first]);
+    assert_eq!(project::list(&mut session, "someone", None, 9).await.unwrap(), []);
+    assert_eq!(project::find(&mut session, "someone", id).await.unwrap(), None);
+}
+
+async fn new_spec(store: &Store) -> Spec {
+    let mut write = store.write().await.unwrap();
+    let new = serde_json::from_value(json!({ "description": "Idea\nmore" })).unwrap();
+    let spec = crate::spec_intake::take(&mut write, "owner", new, now()).await.unwrap();
+    write.commit().await.unwrap();
+    spec
+}
+
+async fn specs_are_listed_newest_first_and_filtered(store: &Store) {
+    let (one, two) = (new_spec(store).await, new_spec(store).await);
+    let mut write = store.write().await.unwrap();
+    let mut changed = spec::lock(&mut write, two.id).await.unwrap().unwrap();
+    changed.status = SpecStatus::Failed;
+    changed.reason = Some(Outcome::Lost);
+    changed.cost_micro_usd = 1_500_000;
+    spec::save(&mut write, &changed).await.unwrap();
+    write.commit().await.unwrap();
+
+    let mut session = store.read().await.unwrap();
+    let ids = |specs: Vec<Spec>| specs.into_iter().map(|spec| spec.id).collect::<Vec<SpecId>>();
+    let all = spec::list(&mut session, "owner", &Filter::default(), 9).await.unwrap();
+    assert_eq!(ids(all), [two.id, one.id]);
+    let filter = Filter { status: Some(SpecStatus::Draft), ..Filter::default() };
+    assert_eq!(ids(spec::list(&mut session, "owner", &filter, 9).await.unwrap()), [one.id]);
+    let filter = Filter { after: Some(two.id.0), ..Filter::default() };
+    assert_eq!(ids(spec::list(&mut session, "owner", &filter, 9).await.unwrap()), [one.id]);
+    let filter = Filter { project_id: Some(one.project_id), ..Filter::default() };
+    assert_eq!(spec::list(&mut session, "owner", &filter, 1).await.unwrap().len(), 1);
+    let read = spec::find(&mut session, two.id).await.unwrap().unwrap();
+    assert_eq!((read.reason, read.cost_micro_usd), (Some(Outcome::Lost), 1_500_000));
+    assert_eq!((read.title.as_str(), read.description.as_str()), ("Idea", "Idea\nmore"));
+}
+
+async fn what_is_not_committed_never_happened(store: &Store) {
+    let spec = new_spec(store).await;
+    let mut write = store.write().await.unwrap();
+    let changed = Spec { status: SpecStatus::Failed, ..spec.clone() };
+    spec::save(&mut write, &changed).await.unwrap();
+    drop(write);
+    let mut session = store.read().await.unwrap();
+    let read = spec::find(&mut session, spec.id).await.unwrap().unwrap();
+    assert_eq!(read.status, SpecStatus::Draft);
+}
+
+async fn a_reader_cannot_write(store: &Store) {
+    let mut session = store.read().await.unwrap();
+    assert!(session.query("DELETE FROM events").execute().await.is_err());
+}
+
+async fn add_sandbox(store: &Store, spec: SpecId) -> Result<SandboxId, super::StoreError> {
+    let id = SandboxId(Uuid::now_v7());
+    let mut write = store.write().await?;
+    let new = NewSandbox {
+        id,
+        spec_id: spec,
+        provider: "local",
+        token_hash: crate::auth::hash(&id.to_string()),
+        lease_expires_at: now().plus(LEASE),
+        agent: "rehearsal".to_owned(),
+        options: RunOptions { until: Some(Phase::Complete), ..RunOptions::default() },
+        created_at: now(),
+    };
+    sandbox::insert(&mut write, &new).await?;
+    write.commit().await?;
+    Ok(id)
+}
+
+async fn one_sandbox_of_a_spec_is_active(store: &Store) {
+    let spec = new_spec(store).await.id;
+    let first = add_sandbox(store, spec).await.unwrap();
+    assert!(add_sandbox(store, spec).await.unwrap_err().is_unique_violation());
+
+    let mut write = store.write().await.unwrap();
+    assert!(sandbox::set_place(&mut write, first, json!({ "pid": 7 })).await.unwrap());
+    sandbox::set_generation(&mut write, first, 1, Uuid::nil(), now()).await.unwrap();
+    let heartbeat = Heartbeat {
+        generation: 1,
+        phase: Some(Phase::Design),
+        attempt: Some(2),
+        operation: Some("tool Grep".into()),
+        agent_alive: true,
+        spool_depth: 3,
+    };
+    sandbox::set_heartbeat(&mut write, first, &heartbeat, now(), now()).await.unwrap();
+    sandbox::request_stop(&mut write, first, "first").await.unwrap();
+    sandbox::request_stop(&mut write, first, "second").await.unwrap();
+    assert!(sandbox::end(&mut write, first, Outcome::Lost, Some("m"), now()).await.unwrap());
+    assert!(!sandbox::end(&mut write, first, Outcome::Failed, None, now()).await.unwrap());
+    assert!(!sandbox::set_place(&mut write, first, json!({})).await.unwrap());
+    write.commit().await.unwrap();
+
+    let mut session = store.read().await.unwrap();
+    let read = sandbox::find(&mut session, first).await.unwrap().unwrap();
+    assert_eq!((read.state, read.outcome), (SandboxState::Ended, Some(Outcome::Lost)));
+    assert_eq!((read.heartbeat, read.stop_reason.as_deref()), (Some(heartbeat), Some("first")));
+    assert_eq!(read.place, Some(json!({ "pid": 7 })));
+    let hash = crate::auth::hash(&first.to_string());
+    assert_eq!(sandbox::by_token(&mut session, &hash).await.unwrap(), Some(first));
+    assert_eq!(sandbox::by_token(&mut session, &[0; 32]).await.unwrap(), None);
+    drop(session);
+
+    let second = add_sandbox(store, spec).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let active = sandbox::not_ended(&mut session).await.unwrap();
+    assert!(active.iter().any(|sandbox| sandbox.id == second));
+    assert!(!active.iter().any(|sandbox| sandbox.id == first));
+    let all = sandbox::list(&mut session, "owner", Some(spec), None, 9).await.unwrap();
+    assert_eq!(all.iter().map(|sandbox| sandbox.id).collect::<Vec<_>>(), [second, first]);
+    let spec = spec::find(&mut session, spec).await.unwrap().unwrap();
+    assert_eq!(spec.sandbox_id, Some(second));
+}
+
+async fn a_messages_status_only_rises(store: &Store) {
+    let spec = new_spec(store).await.id;
+    let sandbox = add_sandbox(store, spec).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let position = sandbox::next_message(&mut write, sandbox).await.unwrap().unwrap();
+        let message = Message {
+            id: MessageId(Uuid::now_v7()),
+            position,
+            kind: MessageKind::UserMessage,
+            text: "hello".into(),
+            deliver: Deliver::Later,
+            status: MessageStatus::Queued,
+            created_at: now(),
+            written_at: None,
+            seen_at: None,
+        };
+        message::insert(&mut write, sandbox, &message).await.unwrap();
+        ids.push(message.id);
+    }
+    let later = now().plus(Duration::from_micros(1));
+    for (id, status) in [
+        (ids[0], MessageStatus::Seen),
+        (ids[0], MessageStatus::Written),
+        (ids[1], MessageStatus::Written),
+        (ids[1], MessageStatus::Queued),
+    ] {
+        message::advance(&mut write, sandbox, id, status, later).await.unwrap();
+    }
+    let other = SandboxId(Uuid::now_v7());
+    message::advance(&mut write, other, ids[2], MessageStatus::Seen, later).await.unwrap();
+    let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
+    let seen: Vec<_> = all.iter().map(|one| (one.position, one.status)).collect();
+    assert_eq!(
+        seen,
+        [(1, MessageStatus::Seen), (2, MessageStatus::Written), (3, MessageStatus::Queued)]
+    );
+    assert_eq!((all[0].seen_at, all[1].written_at), (Some(later), Some(later)));
+    message::expire(&mut write, sandbox).await.unwrap();
+    message::advance(&mut write, sandbox, ids[2], MessageStatus::Seen, later).await.unwrap();
+    let all = message::list(&mut write, sandbox, 1, 9).await.unwrap();
+    assert!(all.iter().all(|one| one.status == MessageStatus::Expired), "{all:?}");
+    sandbox::end(&mut write, sandbox, Outcome::Lost, None, now()).await.unwrap();
+    assert_eq!(sandbox::next_message(&mut write, sandbox).await.unwrap(), None);
+    write.commit().await.unwrap();
+}
+
+async fn a_document_keeps_its_newest_text(store: &Store) {
+    let spec = new_spec(store).await.id;
+    let mut write = store.write().await.unwrap();
+    let mut artifact = ArtifactCreated {
+        name: "design.md".into(),
+        media_type: "text/markdown".into(),
+        path: "/x".into(),
+        sha256: "0".into(),
+        bytes: 3,
+        content: "old".into(),
+    };
+    document::save(&mut write, spec, Phase::Design, &artifact, now()).await.unwrap();
+    artifact.content = "new".into();
+    document::save(&mut write, spec, Phase::Design, &artifact, now()).await.unwrap();
+    let all = document::list(&mut write, spec).await.unwrap();
+    assert_eq!((all.len(), all[0].content.as_deref()), (1, None));
+    let one = document::find(&mut write, spec, "design.md").await.unwrap().unwrap();
+    assert_eq!(one.content.as_deref(), Some("new"));
+    document::forget(&mut write, spec, Phase::Design).await.unwrap();
+    assert_eq!(document::list(&mut write, spec).await.unwrap(), []);
+}
+
+async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
+    let spec = new_spec(store).await.id;
+    let sandbox = add_sandbox(store, spec).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let mut executing = spec::lock(&mut write, spec).await.unwrap().unwrap();
+    executing.status = SpecStatus::Executing;
+    spec::save(&mut write, &executing).await.unwrap();
+    sandbox::set_generation(&mut write, sandbox, 1, Uuid::nil(), now()).await.unwrap();
+    write.commit().await.unwrap();
+
+    let mut events = Vec::new();
+    for (seq, phase) in (1..).zip(Phase::ALL) {
+        let document = documents::of(phase);
+        let data = json!({
+            "attempt": 1, "score": 1.0, "duration_ms": 1, "cost_usd": 0.0,
+            "output": document.as_ref().map(specwright_shared::documents::Document::to_value),
+            "digest": document.as_ref().map(specwright_shared::documents::Document::digest),
+            "findings": [],
+        });
+        events.push(numbered(seq, "spec.phase_completed", Some(phase), data));
+    }
+    events.push(numbered(7, "a.newer_one", None, json!({ "nul": "a\u{0}b", "n\u{0}": [1.5] })));
+    let end = json!({ "phases_completed": [], "cost_usd": 0.0, "duration_ms": 1 });
+    events.push(numbered(8, "spec.execution_completed", None, end));
+    let batch = Batch { generation: 1, events };
+    for _ in 0..2 {
+        let taken = ingest(store, sandbox, batch.clone(), now(), LEASE).await.unwrap();
+        assert_eq!((taken.ack, taken.spec), (Ack { acked: 8 }, spec));
+    }
+
+    let mut session = store.read().await.unwrap();
+    let read = spec::find(&mut session, spec).await.unwrap().unwrap();
+    assert_eq!((read.status, read.events), (SpecStatus::Completed, 9));
+    let all = event::list(&mut session, spec, 0, 99).await.unwrap();
+    assert_eq!(all.len(), 9);
+    let newer = all.iter().find(|one| one.event.kind == "a.newer_one").unwrap();
+    assert_eq!(newer.event.data, json!({ "nul": "a\u{FFFD}b", "n\u{FFFD}": [1.5] }));
+    assert_eq!(newer.event.id, batch.events[6].id);
+    assert_eq!(newer.event.at, batch.events[6].at);
+    let filter = ticket::Filter { spec: Some(spec), ..ticket::Filter::default() };
+    let tickets = ticket::list(&mut session, "owner", filter).await.unwrap();
+    assert_eq!(tickets.len(), 2);
+    assert_eq!(tickets[1].depends_on, [tickets[0].id]);
+    assert_eq!(tickets[1].tasks[0].depends_on, [tickets[0].tasks[0].id]);
+    assert_eq!(ticket::list(&mut session, "someone", filter).await.unwrap(), []);
+}

@@ -1,0 +1,145 @@
+//! A real PostgreSQL for tests: an own cluster in a temporary directory, reached by a unix socket,
+//! gone with the value.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Where Debian and others put the server's programs, newest first.
+const PLACES: [&str; 6] = [
+    "/usr/lib/postgresql/18/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/local/pgsql/bin",
+    "/usr/bin",
+];
+
+/// A running server.
+pub(super) struct PostgresServer {
+    programs: PathBuf,
+    directory: TempDir,
+}
+
+impl PostgresServer {
+    /// Starts one; `None` when this machine has no PostgreSQL.
+    pub(super) fn start() -> Option<Self> {
+        let programs =
+            PLACES.iter().map(PathBuf::from).find(|place| place.join("initdb").exists())?;
+        let server = Self { programs, directory: tempfile::tempdir().unwrap() };
+        if is_root() {
+            // The server refuses to run as root.
+            let (user, group) = account("postgres");
+            chown(server.directory.path(), Some(user), Some(group)).unwrap();
+        }
+        let data = server.data();
+        server.run(
+            "initdb",
+            &[
+                "-D".as_ref(),
+                data.as_os_str(),
+                "-U".as_ref(),
+                "postgres".as_ref(),
+                "-A".as_ref(),
+                "trust".as_ref(),
+                "-E".as_ref(),
+                "UTF8".as_ref(),
+                "--no-sync".as_ref(),
+            ],
+        );
+        let options = format!("-c listen_addresses= -k {}", server.directory.path().display());
+        server.run(
+            "pg_ctl",
+            &[
+                "-D".as_ref(),
+                data.as_os_str(),
+                "-w".as_ref(),
+                "-t".as_ref(),
+                "60".as_ref(),
+                "-l".as_ref(),
+                server.directory.path().join("log").as_os_str(),
+                "-o".as_ref(),
+                options.as_ref(),
+                "start".as_ref(),
+            ],
+        );
+        Some(server)
+    }
+
+    /// The address of its database.
+    pub(super) fn address(&self) -> String {
+        let socket = self.directory.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{socket}/postgres")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn run(&self, program: &str, arguments: &[&OsStr]) {
+        let output = self.command(program, arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{program}: {}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn command(&self, program: &str, arguments: &[&OsStr]) -> Command {
+        let program = self.programs.join(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .args(arguments)
+            .current_dir("/")
+            .env("LC_ALL", "C")
+            .stdin(std::process::Stdio::null());
+        command
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        let data = self.data();
+        let stopped = self
+            .command(
+                "pg_ctl",
+                &[
+                    "-D".as_ref(),
+                    data.as_os_str(),
+                    "-m".as_ref(),
+                    "immediate".as_ref(),
+                    "-w".as_ref(),
+                    "stop".as_ref(),
+                ],
+            )
+            .output();
+        if let Err(error) = stopped {
+            eprintln!("PostgreSQL could not be stopped: {error}");
+        }
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// User and group number of an account.
+fn account(name: &str) -> (u32, u32) {
+    let accounts = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap();
+    let fields = accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields[0] == name)
+        .unwrap_or_else(|| panic!("there is no user {name}"));
+    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
+}

@@ -1,0 +1,354 @@
+//! Sandboxes. At most one of a spec has not ended: a partial unique index says so, and `insert`
+//! reports its refusal as a unique violation.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::SandboxState;
+use specwright_shared::time::Timestamp;
+use specwright_shared::wire::sandbox::{Heartbeat, SandboxView};
+use specwright_shared::wire::spec::RunOptions;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Session, StoreError, Write, count, stored, word};
+
+const TABLE: &str = "sandboxes";
+
+/// A sandbox as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Sandbox {
+    pub(crate) id: SandboxId,
+    pub(crate) spec_id: SpecId,
+    pub(crate) state: SandboxState,
+    pub(crate) provider: String,
+    pub(crate) place: Option<Value>,
+    pub(crate) generation: u64,
+    pub(crate) boot_id: Option<Uuid>,
+    pub(crate) acked_seq: u64,
+    pub(crate) lease_expires_at: Timestamp,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) heartbeat_at: Option<Timestamp>,
+    pub(crate) stop_reason: Option<String>,
+    pub(crate) cost_micro_usd: i64,
+    pub(crate) agent: String,
+    pub(crate) options: RunOptions,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) message: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    spec_id: Uuid,
+    state: String,
+    provider: String,
+    place: Option<Json<Value>>,
+    generation: i64,
+    boot_id: Option<Uuid>,
+    acked_seq: i64,
+    lease_expires_at: DateTime<Utc>,
+    heartbeat: Option<Json<Heartbeat>>,
+    heartbeat_at: Option<DateTime<Utc>>,
+    stop_reason: Option<String>,
+    cost_micro_usd: i64,
+    agent: String,
+    options: Json<RunOptions>,
+    outcome: Option<String>,
+    message: Option<String>,
+    created_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Sandbox {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: SandboxId(row.id),
+            spec_id: SpecId(row.spec_id),
+            state: word(TABLE, &row.state)?,
+            provider: row.provider,
+            place: row.place.map(|place| place.0),
+            generation: count(TABLE, row.generation)?,
+            boot_id: row.boot_id,
+            acked_seq: count(TABLE, row.acked_seq)?,
+            lease_expires_at: row.lease_expires_at.into(),
+            heartbeat: row.heartbeat.map(|heartbeat| heartbeat.0),
+            heartbeat_at: row.heartbeat_at.map(Into::into),
+            stop_reason: row.stop_reason,
+            cost_micro_usd: row.cost_micro_usd,
+            agent: row.agent,
+            options: row.options.0,
+            outcome: row.outcome.map(|outcome| word(TABLE, &outcome)).transpose()?,
+            message: row.message,
+            created_at: row.created_at.into(),
+            ended_at: row.ended_at.map(Into::into),
+        })
+    }
+}
+
+impl From<Sandbox> for SandboxView {
+    fn from(sandbox: Sandbox) -> Self {
+        Self {
+            id: sandbox.id,
+            spec_id: sandbox.spec_id,
+            state: sandbox.state,
+            provider: sandbox.provider,
+            generation: sandbox.generation,
+            agent: sandbox.agent,
+            heartbeat: sandbox.heartbeat,
+            heartbeat_at: sandbox.heartbeat_at,
+            acked: sandbox.acked_seq,
+            outcome: sandbox.outcome,
+            message: sandbox.message,
+            created_at: sandbox.created_at,
+            ended_at: sandbox.ended_at,
+        }
+    }
+}
+
+/// A sandbox that is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSandbox {
+    pub(crate) id: SandboxId,
+    pub(crate) spec_id: SpecId,
+    pub(crate) provider: &'static str,
+    pub(crate) token_hash: [u8; 32],
+    pub(crate) lease_expires_at: Timestamp,
+    pub(crate) agent: String,
+    pub(crate) options: RunOptions,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Stores a sandbox that is asked for; a unique violation when another one of the spec is active.
+pub(crate) async fn insert(write: &mut Write, new: &NewSandbox) -> Result<(), StoreError> {
+    write
+        .query(
+            "INSERT INTO sandboxes (
+                 id, spec_id, state, provider, token_hash, generation, acked_seq, messages,
+                 cost_micro_usd, lease_expires_at, agent, options, created_at
+             )
+             VALUES ($1, $2, 'requested', $3, $4, 0, 0, 0, 0, $5, $6, $7, $8)",
+        )
+        .bind(new.id.0)
+        .bind(new.spec_id.0)
+        .bind(new.provider)
+        .bind(new.token_hash.to_vec())
+        .bind(new.lease_expires_at.as_utc())
+        .bind(new.agent.clone())
+        .bind(Json(new.options.clone()))
+        .bind(new.created_at.as_utc())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// One sandbox.
+pub(crate) async fn find(
+    session: &mut Session,
+    id: SandboxId,
+) -> Result<Option<Sandbox>, StoreError> {
+    let row: Option<Row> =
+        session.query("SELECT * FROM sandboxes WHERE id = $1").bind(id.0).fetch_optional().await?;
+    row.map(Sandbox::try_from).transpose()
+}
+
+/// Locks a sandbox against every other writer until the transaction ends, and reads it. Who also
+/// needs its spec locks that first.
+pub(crate) async fn lock(write: &mut Write, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+    write.query("UPDATE sandboxes SET id = id WHERE id = $1").bind(id.0).execute().await?;
+    find(write, id).await
+}
+
+/// The sandbox whose token has this hash.
+pub(crate) async fn by_token(
+    session: &mut Session,
+    hash: &[u8; 32],
+) -> Result<Option<SandboxId>, StoreError> {
+    let row: Option<(Uuid,)> = session
+        .query("SELECT id FROM sandboxes WHERE token_hash = $1")
+        .bind(hash.to_vec())
+        .fetch_optional()
+        .await?;
+    Ok(row.map(|(id,)| SandboxId(id)))
+}
+
+/// Sandboxes, newest first; of one spec, or of all.
+pub(crate) async fn list(
+    session: &mut Session,
+    owner: &str,
+    spec: Option<SpecId>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Sandbox>, StoreError> {
+    let rows: Vec<Row> = session
+        .query(
+            "SELECT sandboxes.*
+             FROM sandboxes
+             JOIN specs ON specs.id = sandboxes.spec_id
+             WHERE specs.owner = $1
+               AND ($2 IS NULL OR sandboxes.spec_id = $2)
+               AND ($3 IS NULL OR sandboxes.id < $3)
+             ORDER BY sandboxes.id DESC
+             LIMIT $4",
+        )
+        .bind(owner.to_owned())
+        .bind(spec.map(|id| id.0))
+        .bind(after)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    rows.into_iter().map(Sandbox::try_from).collect()
+}
+
+/// All sandboxes that have not ended.
+pub(crate) async fn not_ended(session: &mut Session) -> Result<Vec<Sandbox>, StoreError> {
+    let rows: Vec<Row> = session
+        .query("SELECT * FROM sandboxes WHERE state <> 'ended' ORDER BY id")
+        .fetch_all()
+        .await?;
+    rows.into_iter().map(Sandbox::try_from).collect()
+}
+
+/// Notes where a sandbox is, as long as it has not ended.
+pub(crate) async fn set_place(
+    write: &mut Write,
+    id: SandboxId,
+    place: Value,
+) -> Result<bool, StoreError> {
+    let touched = write
+        .query("UPDATE sandboxes SET place = $2 WHERE id = $1 AND state <> 'ended'")
+        .bind(id.0)
+        .bind(Json(place))
+        .execute()
+        .await?;
+    Ok(touched == 1)
+}
+
+/// A worker said hello: the sandbox is active under this generation.
+pub(crate) async fn set_generation(
+    write: &mut Write,
+    id: SandboxId,
+    generation: u64,
+    boot_id: Uuid,
+    lease_expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE sandboxes
+             SET state = 'active', generation = $2, boot_id = $3, lease_expires_at = $4
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(stored(generation))
+        .bind(boot_id)
+        .bind(lease_expires_at.as_utc())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// A heartbeat came: it is kept, and the lease is renewed.
+pub(crate) async fn set_heartbeat(
+    write: &mut Write,
+    id: SandboxId,
+    heartbeat: &Heartbeat,
+    now: Timestamp,
+    lease_expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE sandboxes
+             SET heartbeat = $2, heartbeat_at = $3, lease_expires_at = $4
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(Json(heartbeat.clone()))
+        .bind(now.as_utc())
+        .bind(lease_expires_at.as_utc())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Stores what ingest changes of a sandbox: what is acknowledged, what it has cost, and the lease,
+/// which everything that a worker sends renews.
+pub(crate) async fn save_progress(write: &mut Write, sandbox: &Sandbox) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE sandboxes
+             SET acked_seq = $2, cost_micro_usd = $3, lease_expires_at = $4
+             WHERE id = $1",
+        )
+        .bind(sandbox.id.0)
+        .bind(stored(sandbox.acked_seq))
+        .bind(sandbox.cost_micro_usd)
+        .bind(sandbox.lease_expires_at.as_utc())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Asks the worker to stop; the first reason stays.
+pub(crate) async fn request_stop(
+    write: &mut Write,
+    id: SandboxId,
+    reason: &str,
+) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE sandboxes
+             SET stop_reason = COALESCE(stop_reason, $2)
+             WHERE id = $1 AND state <> 'ended'",
+        )
+        .bind(id.0)
+        .bind(reason.to_owned())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Ends a sandbox. `false`: it had ended already, and nothing changed.
+pub(crate) async fn end(
+    write: &mut Write,
+    id: SandboxId,
+    outcome: Outcome,
+    message: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let touched = write
+        .query(
+            "UPDATE sandboxes
+             SET state = 'ended', outcome = $2, message = $3, ended_at = $4
+             WHERE id = $1 AND state <> 'ended'",
+        )
+        .bind(id.0)
+        .bind(outcome.as_str())
+        .bind(message.map(str::to_owned))
+        .bind(now.as_utc())
+        .execute()
+        .await?;
+    Ok(touched == 1)
+}
+
+/// Takes the next place in a sandbox's row of messages; `None` when it has ended.
+pub(crate) async fn next_message(
+    write: &mut Write,
+    id: SandboxId,
+) -> Result<Option<u64>, StoreError> {
+    let row: Option<(i64,)> = write
+        .query(
+            "UPDATE sandboxes
+             SET messages = messages + 1
+             WHERE id = $1 AND state <> 'ended'
+             RETURNING messages",
+        )
+        .bind(id.0)
+        .fetch_optional()
+        .await?;
+    row.map(|(messages,)| count(TABLE, messages)).transpose()
+}

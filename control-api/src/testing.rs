@@ -1,0 +1,167 @@
+//! What tests need: a real control API on a real socket with a real SQLite file, a worker's side of
+//! the wire, and small documents that pass their gates.
+
+pub(crate) mod documents;
+pub(crate) mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+use specwright_shared::wire::spec::Launched;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::OwnerToken;
+use crate::config::{Config, WorkerProgram};
+use crate::serve::{ServeError, serve};
+
+/// How long a test waits for a condition before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The owner's token in tests.
+pub(crate) const OWNER_TOKEN: &str = "swo_the-owner-of-the-tests";
+
+/// A running control API.
+pub(crate) struct Running {
+    pub(crate) base: String,
+    pub(crate) config: Config,
+    pub(crate) http: reqwest::Client,
+    shutdown: CancellationToken,
+    server: JoinHandle<Result<(), ServeError>>,
+    directory: Arc<TempDir>,
+}
+
+impl Running {
+    /// A control API whose local sandboxes run this shell script. What a test wants to know of a
+    /// worker, the script writes into its own directories.
+    pub(crate) async fn with_worker(script: &str) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let worker = WorkerProgram {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+        };
+        let token = OwnerToken::new(OWNER_TOKEN).unwrap();
+        let mut config = Config::new(directory.path().join("data"), token, worker);
+        config.environment =
+            vec![("PATH".into(), std::env::var_os("PATH").unwrap()), ("SECRET".into(), "x".into())];
+        config.end_sandboxes_on_shutdown = true;
+        Self::start(config, directory).await
+    }
+
+    /// A control API whose sandboxes wait, and keep their token where the test finds it.
+    pub(crate) async fn with_waiting_worker() -> Self {
+        Self::with_worker("env >\"$STATE_DIR/env\"; exec sleep 600").await
+    }
+
+    async fn start(config: Config, directory: Arc<TempDir>) -> Self {
+        rustls_provider();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(config.clone(), listener, shutdown.clone()));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { base, config, http, shutdown, server, directory }
+    }
+
+    /// Ends it in order, and starts another one on the same data.
+    pub(crate) async fn restart(self) -> Self {
+        let (config, directory) = (self.config.clone(), Arc::clone(&self.directory));
+        self.end().await;
+        Self::start(config, directory).await
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn end(self) {
+        self.shutdown.cancel();
+        self.server.await.unwrap().unwrap();
+    }
+
+    /// Where a sandbox has its directories.
+    pub(crate) fn sandbox_dir(&self, id: impl std::fmt::Display) -> std::path::PathBuf {
+        self.config.data_dir.join("sandboxes").join(id.to_string())
+    }
+
+    /// A request with a token (empty: none); the status and the JSON of the answer.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> (u16, Value) {
+        let method = method.parse().unwrap();
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        let json = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{path}: {status} {text:?}: {error}"));
+        (status, json)
+    }
+
+    /// The owner reads.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.request("GET", path, OWNER_TOKEN, None::<&()>).await
+    }
+
+    /// The owner changes something.
+    pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + ?Sized)) -> (u16, Value) {
+        self.request("POST", path, OWNER_TOKEN, Some(body)).await
+    }
+
+    /// Launches an idea.
+    pub(crate) async fn launch(&self, run: Value) -> Launched {
+        let launch = serde_json::json!({
+            "spec": { "description": "Limit each client to 100 requests a minute" }, "run": run,
+        });
+        let (status, body) = self.post("/api/v1/specs/launch", &launch).await;
+        assert_eq!(status, 202, "{body}");
+        serde_json::from_value(body).unwrap()
+    }
+
+    /// Waits until a spec is in a state.
+    pub(crate) async fn until_spec(&self, id: impl std::fmt::Display, status: &str) -> Value {
+        let path = format!("/api/v1/specs/{id}");
+        until(&format!("the spec is {status}"), async || {
+            let (_, spec) = self.get(&path).await;
+            (spec["status"] == status).then_some(spec)
+        })
+        .await
+    }
+}
+
+/// Waits for a named condition, bounded.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until a file has text.
+pub(crate) async fn until_file(path: &Path) -> String {
+    until(&format!("{} has text", path.display()), async || {
+        std::fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))
+    })
+    .await
+}
+
+fn rustls_provider() {
+    // The second test of a process finds it installed.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

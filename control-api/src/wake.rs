@@ -1,0 +1,144 @@
+//! Wakes who waits for something new about a spec or a sandbox.
+//!
+//! A wake says only "look again": the store is the truth, and a slow poll beside it finds what
+//! another process wrote. Nobody who looks after the commit can miss it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How often a waiter looks without having been woken: another process may share the database.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(Mutex<HashMap<Uuid, Arc<Notify>>>);
+
+impl Wakes {
+    fn waiters(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
+        // The map is valid between any two steps, also when a holder panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was committed about this.
+    pub(crate) fn wake(&self, about: Uuid) {
+        // The entry goes: who is woken enters again if it goes on waiting.
+        if let Some(waiting) = self.waiters().remove(&about) {
+            waiting.notify_waiters();
+        }
+    }
+
+    /// Looks until there is something, at most `wait` long or until `stop`; the last look's find.
+    pub(crate) async fn until_found<T, E, F>(
+        &self,
+        about: Uuid,
+        wait: Duration,
+        stop: &CancellationToken,
+        mut look: impl FnMut() -> F,
+    ) -> Result<T, E>
+    where
+        T: Find,
+        F: Future<Output = Result<T, E>>,
+    {
+        let deadline = Instant::now() + wait;
+        loop {
+            let seat = Seat::take(self, about);
+            // Enabled before the look, so that a commit right after it still wakes.
+            let mut woken = pin!(seat.notify.notified());
+            woken.as_mut().enable();
+            let found = look().await?;
+            let now = Instant::now();
+            if found.is_found() || now >= deadline || stop.is_cancelled() {
+                return Ok(found);
+            }
+            tokio::select! {
+                () = woken => {}
+                () = tokio::time::sleep_until(deadline.min(now + LOOK_AGAIN)) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// One waiter's place. Left also when the waiter is dropped, as when its client goes away.
+struct Seat<'a> {
+    wakes: &'a Wakes,
+    about: Uuid,
+    notify: Arc<Notify>,
+}
+
+impl<'a> Seat<'a> {
+    fn take(wakes: &'a Wakes, about: Uuid) -> Self {
+        let notify = wakes.waiters().entry(about).or_default().clone();
+        Self { wakes, about, notify }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut waiters = self.wakes.waiters();
+        // Two hold the entry when nobody else waits: the map and this seat.
+        if waiters
+            .get(&self.about)
+            .is_some_and(|entry| Arc::ptr_eq(entry, &self.notify) && Arc::strong_count(entry) <= 2)
+        {
+            waiters.remove(&self.about);
+        }
+    }
+}
+
+/// What a look may find.
+pub(crate) trait Find {
+    /// Whether there is something in it.
+    fn is_found(&self) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    impl Find for u32 {
+        fn is_found(&self) -> bool {
+            *self > 0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_woken_and_leaves_nothing_behind() {
+        let wakes = Wakes::default();
+        let stop = CancellationToken::new();
+        let (about, value, looks) = (Uuid::now_v7(), AtomicU32::new(0), AtomicU32::new(0));
+        let wait = Duration::from_secs(20);
+        let look = async || {
+            looks.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, ()>(value.load(Ordering::SeqCst))
+        };
+        let (found, ()) = tokio::join!(wakes.until_found(about, wait, &stop, look), async {
+            while looks.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            value.store(7, Ordering::SeqCst);
+            wakes.wake(about);
+        });
+        assert_eq!(found, Ok(7));
+        assert!(wakes.waiters().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_wait() {
+        let (wakes, stop) = (Wakes::default(), CancellationToken::new());
+        stop.cancel();
+        let wait = Duration::from_secs(20);
+        let found = wakes.until_found(Uuid::now_v7(), wait, &stop, async || Ok::<_, ()>(0)).await;
+        assert_eq!(found, Ok(0));
+    }
+}
