@@ -1,1 +1,84 @@
-//! placeholder
+//! The worker: the daemon in a sandbox. It says hello, prepares the workspace, drives the agent
+//! through the phases, and reports every fact durably.
+//!
+//! Start at [`run`] (the one loop: what can wake it, what it then does), then [`spool`] and
+//! [`deliver`] (the only way out), [`workspace`] (where the agent works), [`phases`] (what it is
+//! asked), [`agent`] (the process that we own).
+
+pub mod agent;
+pub mod api;
+pub mod config;
+pub mod deliver;
+pub mod gateway;
+pub mod health;
+pub mod inbox;
+pub mod phases;
+pub mod rehearsal;
+pub mod run;
+pub mod spool;
+pub mod workspace;
+
+use std::process::ExitCode;
+
+use config::Config;
+
+/// Threads of the runtime: the run on one, delivery and the gateway on the other.
+const RUNTIME_THREADS: usize = 2;
+
+/// The exit code when settings are refused.
+pub const WRONG_SETTINGS: u8 = 2;
+
+/// The worker as a program: settings from the environment, log on stderr, the outcome as exit code.
+#[must_use]
+pub fn main_from_env() -> ExitCode {
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            return ExitCode::from(WRONG_SETTINGS);
+        }
+    };
+    if config.die_with_parent
+        && let Err(error) =
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+    {
+        eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
+        return ExitCode::from(WRONG_SETTINGS);
+    }
+    let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    if config.phase_context_given {
+        tracing::info!("PHASE_CONTEXT_B64 is not used: the context comes with the job");
+    }
+    install_tls();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            return ExitCode::from(specwright_shared::outcome::Outcome::WorkerError.exit_code());
+        }
+    };
+    let ended = runtime.block_on(run::run(config));
+    if ended.message.is_empty() {
+        tracing::info!(outcome = %ended.outcome, "the run is over");
+    } else {
+        tracing::error!(outcome = %ended.outcome, message = ended.message, "the run is over");
+    }
+    ExitCode::from(ended.outcome.exit_code())
+}
+
+/// Makes ring the TLS provider of this process. Another part of it may have done so already: that is
+/// the same one.
+fn install_tls() {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed already");
+    }
+}

@@ -1,0 +1,275 @@
+//! The worker's settings: the only place that reads the environment.
+//!
+//! What holds: every setting is checked before anything starts; all wrong ones are reported
+//! together; a sentence names the variable, what it may be and what it was, and never a secret's
+//! value. What passes has been parsed: the rest of the worker sees types, not strings.
+//!
+//! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
+
+mod choice;
+mod read;
+mod secret;
+mod workplace;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use specwright_shared::id::{SandboxId, SpecId};
+
+pub use choice::{AgentChoice, Credential, GitHub, Start};
+pub use secret::Secret;
+
+use read::Reader;
+
+/// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
+const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
+/// The longest limit of one attempt: a day; beyond that a number is a slip of the pen.
+const PHASE_TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
+/// The default number of attempts per phase.
+const MAX_ATTEMPTS_DEFAULT: u8 = 3;
+/// The most attempts per phase: what has failed ten times fails for another reason.
+const MAX_ATTEMPTS_MAX: u8 = 10;
+/// The largest budget of one job that is taken as meant.
+const MAX_BUDGET_MAX_USD: f64 = 10_000.0;
+/// The most turns that are taken as meant.
+const MAX_TURNS_MAX: u32 = 10_000;
+
+/// Variables of ours that programs started by us may have. Git gets all of these: among them are the
+/// user's own ways to reach private repositories. The agent gets fewer (`agent::inherited`).
+const HANDED_ON: [&str; 29] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH_COMMAND",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "GIT_CONFIG_GLOBAL",
+];
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The spec that is planned.
+    pub spec_id: SpecId,
+    /// Where its phases begin.
+    pub start: Start,
+    /// Who we are.
+    pub sandbox_id: SandboxId,
+    /// Our credential at the control API.
+    pub sandbox_token: Secret,
+    /// The control API's address up to and including `/api/v1`.
+    pub control_api: reqwest::Url,
+    /// Where the clone goes, or where the work is when the job names no repository.
+    pub workspace_dir: PathBuf,
+    /// Where the spool, the inbox and the agent's private files live.
+    pub state_dir: PathBuf,
+    /// Where documents are written.
+    pub output_dir: PathBuf,
+    /// Access to GitHub.
+    pub github: GitHub,
+    /// The agent.
+    pub agent: AgentChoice,
+    /// What opens its model; absent where none is needed.
+    pub credential: Option<Credential>,
+    /// The model's address.
+    pub model_base_url: String,
+    /// The model that is asked for; absent: the agent's default.
+    pub model: Option<String>,
+    /// The agent's limit of turns.
+    pub max_turns: Option<u32>,
+    /// The job's budget in US dollars.
+    pub max_budget_usd: Option<f64>,
+    /// The limit of one attempt.
+    pub phase_timeout: Duration,
+    /// Attempts per phase.
+    pub max_attempts: NonZeroU8,
+    /// Whether to end when the parent process does.
+    pub die_with_parent: bool,
+    /// Whether a phase context came by the environment (it is not used).
+    pub phase_context_given: bool,
+    /// What programs that we start may have of our environment; no secret is among it.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What is logged, as `tracing` reads it (`RUST_LOG`).
+    pub log_filter: String,
+}
+
+/// Settings that were refused; one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct WrongSettings(pub Vec<String>);
+
+impl fmt::Display for WrongSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl Config {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    /// [`WrongSettings`] with a sentence for each one that is missing or wrong.
+    pub fn from_env() -> Result<Self, WrongSettings> {
+        Self::from_lookup(&|name| std::env::var_os(name))
+    }
+
+    /// Reads settings from anywhere.
+    ///
+    /// # Errors
+    /// [`WrongSettings`] with a sentence for each one that is missing or wrong.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, WrongSettings> {
+        let mut read = Reader::new(lookup);
+        let environment = HANDED_ON
+            .iter()
+            .filter_map(|name| Some((OsString::from(name), lookup(name)?)))
+            .collect();
+
+        read.refuse_if_set(
+            "TASK_ID",
+            "this worker plans specs only; leave it out and give SPEC_ID",
+        );
+        let spec_id = read.needed("SPEC_ID", "a spec's UUID", |text| text.parse().ok());
+        let start = read.or(
+            "SPEC_PHASE",
+            "`all` or one of explore, requirements, design, tasks, sync, complete",
+            Start::AsTheJobSays,
+            |text| {
+                if text == "all" {
+                    Some(Start::AsTheJobSays)
+                } else {
+                    text.parse().ok().map(Start::At)
+                }
+            },
+        );
+        let sandbox_id = read.needed("SANDBOX_ID", "a sandbox's UUID", |text| text.parse().ok());
+        let sandbox_token = read.needed_secret("SANDBOX_TOKEN");
+        let control_api = read.control_api();
+        let (workspace_dir, state_dir, output_dir) = read.directories();
+        let github = read.github();
+        let credential = read.credential();
+        let agent = read.agent(credential.is_some());
+        let model_base_url = read.or(
+            "ANTHROPIC_BASE_URL",
+            "an http or https address",
+            "https://api.anthropic.com".to_owned(),
+            |text| read::web_address(text).map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        );
+        let model = read.optional(
+            "MODEL",
+            "a model's name without spaces, not starting with `-`",
+            |text| {
+                let fits = !text.starts_with('-') && !text.contains(char::is_whitespace);
+                fits.then(|| text.to_owned())
+            },
+        );
+        let max_turns = read.optional("MAX_TURNS", "a whole number from 1 to 10000", |text| {
+            text.parse().ok().filter(|turns| (1..=MAX_TURNS_MAX).contains(turns))
+        });
+        let max_budget_usd = read.optional(
+            "MAX_BUDGET_USD",
+            "US dollars above 0, at most 10000, like 2.50",
+            |text| {
+                let dollars: f64 = text.parse().ok()?;
+                (dollars > 0.0 && dollars <= MAX_BUDGET_MAX_USD).then_some(dollars)
+            },
+        );
+        let phase_timeout = read.or(
+            "PHASE_TIMEOUT",
+            "whole seconds from 1 to 86400",
+            PHASE_TIMEOUT_DEFAULT_SECS,
+            |text| text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs)),
+        );
+        let max_attempts = read.or(
+            "MAX_ATTEMPTS",
+            "a whole number from 1 to 10",
+            NonZeroU8::MIN.saturating_add(MAX_ATTEMPTS_DEFAULT - 1),
+            |text| text.parse::<NonZeroU8>().ok().filter(|most| most.get() <= MAX_ATTEMPTS_MAX),
+        );
+        let die_with_parent = read.or("DIE_WITH_PARENT", "`1` or `0`", false, |text| match text {
+            "1" => Some(true),
+            "0" => Some(false),
+            _ => None,
+        });
+        let log_filter =
+            read.or("RUST_LOG", "a filter", "info".to_owned(), |text| Some(text.to_owned()));
+        let phase_context_given = read.is_set("PHASE_CONTEXT_B64");
+
+        // A value is absent only where a sentence about it was written.
+        match (spec_id, sandbox_id, sandbox_token, control_api, workspace_dir, state_dir, agent) {
+            (
+                Some(spec_id),
+                Some(sandbox_id),
+                Some(sandbox_token),
+                Some(control_api),
+                Some(workspace_dir),
+                Some(state_dir),
+                Some(agent),
+            ) if read.wrong.is_empty() => Ok(Self {
+                spec_id,
+                start,
+                sandbox_id,
+                sandbox_token,
+                control_api,
+                output_dir: output_dir.unwrap_or_else(|| state_dir.join("documents")),
+                workspace_dir,
+                state_dir,
+                github,
+                agent,
+                credential,
+                model_base_url,
+                model,
+                max_turns,
+                max_budget_usd,
+                phase_timeout: Duration::from_secs(phase_timeout),
+                max_attempts,
+                die_with_parent,
+                phase_context_given,
+                environment,
+                log_filter,
+            }),
+            _ => Err(WrongSettings(read.wrong)),
+        }
+    }
+
+    /// Every value that must never be written anywhere.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.sandbox_token.reveal().to_owned()];
+        secrets.extend(self.github.token.iter().map(|token| token.reveal().to_owned()));
+        secrets.extend(self.credential.iter().map(|key| key.secret().reveal().to_owned()));
+        secrets
+    }
+
+    /// Whether no model is used.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.agent == AgentChoice::Rehearsal
+    }
+}

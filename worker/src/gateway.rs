@@ -1,0 +1,213 @@
+//! The way to the model: a small HTTP server on loopback between the agent and the API.
+//!
+//! What holds: the agent knows a dummy key that opens this server only, for this process's life; the
+//! real credential is put in here and is nowhere else. Two routes exist, for `POST` only. Everything
+//! else of a request and its answer passes unchanged and unbuffered, in both directions.
+//!
+//! Deliberately absent: retries (the agent makes its own), and any change of a body.
+
+mod forward;
+mod refusal;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use http::HeaderValue;
+use reqwest::Url;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The largest request. The API itself takes 32 MB; twice that never refuses what it would take.
+pub const BODY_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long a connection to the API may take to open. No other limit: an answer streams for minutes.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Open exchanges are cut when the gateway stops; this bounds a defect.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Random bytes of the dummy key: not to be guessed by another process of the machine.
+const DUMMY_BYTES: usize = 32;
+
+/// Where the model is, and as whom.
+pub struct Upstream {
+    /// The API, e.g. `https://api.anthropic.com`.
+    pub base_url: String,
+    /// The credential.
+    pub credential: Credential,
+}
+
+/// The credential that replaces the dummy. It has no `Debug`, so that no log can hold it.
+pub enum Credential {
+    /// Sent as `x-api-key`.
+    ApiKey(String),
+    /// Sent as bearer token, with the beta header that the API wants for it.
+    OAuth(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    /// What the agent gets as `ANTHROPIC_BASE_URL`.
+    pub base_url: String,
+    /// What the agent gets as `ANTHROPIC_API_KEY`.
+    pub dummy_key: String,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address is none.
+    #[error("`{base_url}` is no address of a model API; `https://api.anthropic.com` would be one")]
+    BaseUrl {
+        /// What was given.
+        base_url: String,
+    },
+    /// The credential cannot stand in a header.
+    #[error("the model credential holds characters that no HTTP header can (a line break?)")]
+    Credential,
+    /// No random numbers.
+    #[error("the system gave no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// No HTTP client.
+    #[error("the HTTP client to the model cannot be made")]
+    Client(#[source] reqwest::Error),
+    /// No port.
+    #[error("no port on loopback can be opened for the gateway")]
+    Listen(#[source] std::io::Error),
+}
+
+/// What every exchange needs.
+struct Shared {
+    client: reqwest::Client,
+    base_url: String,
+    credential: HeaderCredential,
+    dummy_key: String,
+    /// 0: no answer yet, or none to the last request.
+    last_status: AtomicU16,
+    stop: CancellationToken,
+}
+
+/// The credential as it goes into headers, marked so that HTTP code does not print it.
+enum HeaderCredential {
+    ApiKey(HeaderValue),
+    OAuth(HeaderValue),
+}
+
+impl Gateway {
+    /// Opens a free port on loopback and serves until `stop`.
+    ///
+    /// # Errors
+    /// The upstream makes no sense, or the system refuses.
+    pub async fn start(upstream: Upstream, stop: &CancellationToken) -> Result<Self, GatewayError> {
+        let base_url = upstream.base_url.trim_end_matches('/').to_owned();
+        let url = Url::parse(&base_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| GatewayError::BaseUrl { base_url: upstream.base_url.clone() })?;
+        let dummy_key = dummy_key()?;
+        let stop = stop.child_token();
+        let shared = Arc::new(Shared {
+            client: client(&url)?,
+            base_url,
+            credential: upstream.credential.into_header()?,
+            dummy_key: dummy_key.clone(),
+            last_status: AtomicU16::new(0),
+            stop: stop.clone(),
+        });
+
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(GatewayError::Listen)?;
+        let address = listener.local_addr().map_err(GatewayError::Listen)?;
+        let forward = post(forward::handler).fallback(refusal::no_such_route);
+        let routes = Router::new()
+            .route("/v1/messages", forward.clone())
+            .route("/v1/messages/count_tokens", forward)
+            .fallback(refusal::no_such_route)
+            .with_state(Arc::clone(&shared));
+        let tasks = TaskTracker::new();
+        let server =
+            axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the gateway to the model ended");
+            }
+        });
+        tasks.close();
+        let base_url = format!("http://{address}");
+        Ok(Self { base_url, dummy_key, shared, stop, tasks })
+    }
+
+    /// The HTTP status of the API's last answer; `None` before the first, and when the last request
+    /// got none. 401 and 403 mean that the credential is refused.
+    #[must_use]
+    pub fn last_upstream_status(&self) -> Option<u16> {
+        match self.shared.last_status.load(Ordering::Relaxed) {
+            0 => None,
+            status => Some(status),
+        }
+    }
+
+    /// Closes the port and cuts open exchanges.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if timeout(STOP_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("an exchange with the model did not end with the gateway");
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Credential {
+    fn into_header(self) -> Result<HeaderCredential, GatewayError> {
+        let secret = |text: String| {
+            let mut value = HeaderValue::try_from(text).map_err(|_| GatewayError::Credential)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        Ok(match self {
+            Self::ApiKey(key) => HeaderCredential::ApiKey(secret(key)?),
+            Self::OAuth(token) => HeaderCredential::OAuth(secret(format!("Bearer {token}"))?),
+        })
+    }
+}
+
+fn dummy_key() -> Result<String, GatewayError> {
+    let mut bytes = [0; DUMMY_BYTES];
+    getrandom::fill(&mut bytes).map_err(GatewayError::Random)?;
+    Ok(format!("specwright-dummy-{}", hex::encode(bytes)))
+}
+
+fn client(url: &Url) -> Result<reqwest::Client, GatewayError> {
+    // Another part of the process may have installed it already: that is the same one.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_PATIENCE)
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(GatewayError::Client)
+}
+
+/// A proxy of the machine is for what is outside of it.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests;

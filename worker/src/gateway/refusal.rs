@@ -1,0 +1,54 @@
+//! The gateway's own answers, in the shape of the API's errors, so that the agent understands them.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+/// Why the gateway itself answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There is no such route.
+    NoSuchRoute,
+    /// The key is not the dummy.
+    WrongKey,
+    /// The request is too large.
+    TooLarge,
+    /// The API could not be reached, or broke off before it answered.
+    Unreachable,
+    /// The gateway is being stopped.
+    Stopping,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, kind, message) = match self {
+            Self::NoSuchRoute => (
+                StatusCode::NOT_FOUND,
+                "not_found_error",
+                "the gateway serves POST /v1/messages only",
+            ),
+            Self::WrongKey => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "this is not the gateway's key")
+            }
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request_too_large",
+                "the request is larger than the gateway passes on",
+            ),
+            Self::Unreachable => {
+                (StatusCode::BAD_GATEWAY, "api_error", "the model API cannot be reached")
+            }
+            Self::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "api_error", "the gateway is being stopped")
+            }
+        };
+        let body = json!({"type": "error", "error": {"type": kind, "message": message}});
+        (status, Json(body)).into_response()
+    }
+}
+
+/// Answers whatever has no route.
+pub(crate) async fn no_such_route() -> Refusal {
+    Refusal::NoSuchRoute
+}

@@ -1,0 +1,104 @@
+//! Everything that can wake a run, in one enum.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use specwright_shared::wire::event::FileEdited;
+use specwright_shared::wire::message::{Message, Stop};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Fact;
+use crate::deliver::DeliverProblem;
+use crate::inbox::Arrival;
+use crate::phases::Computed;
+use crate::workspace::watch::{Seen, Watch};
+
+/// Something that a run has to think about.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// A signal asked for the end.
+    Signal,
+    /// The control API asked for the end.
+    Stop(Stop),
+    /// A newer generation took over.
+    Fenced,
+    /// The inbox cannot be written.
+    InboxBroken(String),
+    /// Something about delivery.
+    Delivery(DeliverProblem),
+    /// The attempt's time is up.
+    Deadline,
+    /// A computed phase is done.
+    Computed(Box<Computed>),
+    /// Messages for the agent.
+    Messages(Vec<Message>),
+    /// The agent did something.
+    AgentFact(Fact),
+    /// Nothing more will come from the agent.
+    AgentSilent,
+    /// A file changed.
+    FileChanged(FileEdited),
+    /// File changes cannot be watched, or some were lost.
+    WatchTrouble(String),
+}
+
+/// Where wakes come from.
+pub(super) struct Wakes {
+    /// Asked by a signal; taken once.
+    pub(super) asked: CancellationToken,
+    pub(super) signal_taken: bool,
+    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) problems: mpsc::Receiver<DeliverProblem>,
+    pub(super) watch: Watch,
+    pub(super) facts: Option<mpsc::Receiver<Fact>>,
+    /// What the run told itself.
+    pub(super) own: VecDeque<Wake>,
+}
+
+impl Wakes {
+    /// The next one; what ends a run comes before what keeps it going.
+    pub(super) async fn next(&mut self, deadline: Option<Instant>) -> Wake {
+        tokio::select! {
+            biased;
+            () = self.asked.cancelled(), if !self.signal_taken => {
+                self.signal_taken = true;
+                Wake::Signal
+            }
+            Some(problem) = self.problems.recv() => Wake::Delivery(problem),
+            Some(arrival) = self.arrivals.recv() => match arrival {
+                Arrival::Messages(messages) => Wake::Messages(messages),
+                Arrival::Stop(stop) => Wake::Stop(stop),
+                Arrival::Fenced => Wake::Fenced,
+                Arrival::Broken(why) => Wake::InboxBroken(why),
+            },
+            () = until(deadline) => Wake::Deadline,
+            Some(own) = std::future::ready(self.own.pop_front()) => own,
+            fact = recv(&mut self.facts) => match fact {
+                Some(fact) => Wake::AgentFact(fact),
+                None => {
+                    self.facts = None;
+                    Wake::AgentSilent
+                }
+            },
+            Some(seen) = self.watch.seen.recv() => match seen {
+                Seen::Changed(change) => Wake::FileChanged(change),
+                Seen::Unavailable(why) => Wake::WatchTrouble(why),
+            },
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn recv(facts: &mut Option<mpsc::Receiver<Fact>>) -> Option<Fact> {
+    match facts {
+        Some(facts) => facts.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,185 @@
+//! The place where the agent works: a clone of ours, or a directory that was there already.
+//!
+//! What holds:
+//! - the user's work tree and `.git` are read, never written: the last commit of a local repository
+//!   is cloned over git's own protocol (nothing is linked that could be written through), what is
+//!   uncommitted is copied over and committed as a snapshot in the clone only;
+//! - the clone has no remote and no credentials;
+//! - planning changes nothing: the place is compared before and after each attempt; a clone is put
+//!   back, a directory that we did not clone is not touched, its changes are named.
+//!
+//! Deliberately absent: submodules (not fetched), the history of a local repository, and pushing.
+
+mod clone;
+mod fingerprint;
+mod git;
+mod overlay;
+mod status;
+pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Secret};
+
+pub(crate) use fingerprint::Fingerprint;
+use git::Git;
+pub use git::GitError;
+
+/// Where a clone comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// A repository on this machine.
+    Local(PathBuf),
+    /// A repository elsewhere.
+    Remote { url: String, branch: Option<String>, token: Option<Secret> },
+}
+
+/// Why there is no workspace.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// The job names no repository and there is nothing to work in.
+    #[error(
+        "the job names no repository and the directory `{0}` does not exist; name a repository, or \
+         make the directory"
+    )]
+    NoDirectory(PathBuf),
+    /// The repository's path leads nowhere.
+    #[error("the repository `{0}` does not exist; give the path of a git repository or a URL")]
+    Missing(PathBuf),
+    /// The path is no repository, or git refuses to open it.
+    #[error("`{path}` is not a git repository that can be read; git says: {says}")]
+    NotARepository {
+        /// The path.
+        path: PathBuf,
+        /// Git's own words.
+        says: String,
+    },
+    /// A repository without a work tree.
+    #[error("`{0}` is a repository without a work tree; give one that has files checked out")]
+    Bare(PathBuf),
+    /// An address of a kind that is not cloned.
+    #[error("`{0}` cannot be cloned; an absolute path or an https, http, ssh, git or file URL can")]
+    Address(String),
+    /// The place for the clone is in use.
+    #[error("`{0}` is not empty and not a clone of ours; WORKSPACE_DIR must be empty or new")]
+    InUse(PathBuf),
+    /// A directory that is too large to be compared before and after.
+    #[error(
+        "`{path}` has more than {limit} files, too many to compare before and after an attempt; \
+         name it as the job's repository, so that a clone is used"
+    )]
+    TooManyFiles {
+        /// The directory.
+        path: PathBuf,
+        /// The bound.
+        limit: usize,
+    },
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The disk failed.
+    #[error("`{path}` could not be prepared: {why}")]
+    Disk {
+        /// What was being written or read.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl WorkspaceError {
+    fn disk(path: &Path, error: &std::io::Error) -> Self {
+        Self::Disk { path: path.to_path_buf(), why: error.to_string() }
+    }
+}
+
+/// The prepared place.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// Where it is.
+    pub(crate) directory: PathBuf,
+    /// The commit that it stands on, without our snapshot.
+    pub(crate) commit: Option<String>,
+    /// Things that a person should know about how it was made.
+    pub(crate) notes: Vec<String>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A clone of ours; `snapshot` is the commit that it is put back to.
+    Clone { git: Git, snapshot: String },
+    /// A directory that was there.
+    Directory,
+}
+
+/// What changed during an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// Paths, a bounded number of them.
+    pub(crate) paths: Vec<String>,
+    /// How many there are in all.
+    pub(crate) count: usize,
+}
+
+impl Workspace {
+    /// Prepares the place for a job.
+    pub(crate) async fn prepare(
+        config: &Config,
+        repository: Option<&str>,
+    ) -> Result<Self, WorkspaceError> {
+        let Some(source) = source(config, repository)? else {
+            let directory = config.workspace_dir.clone();
+            if !directory.is_dir() {
+                return Err(WorkspaceError::NoDirectory(directory));
+            }
+            let git = Git::new(&directory, &config.environment);
+            let commit = git.run(["rev-parse", "--verify", "--quiet", "HEAD"]).await.ok();
+            let commit = commit.map(|id| String::from_utf8_lossy(&id).trim().to_owned());
+            return Ok(Self { directory, commit, notes: Vec::new(), kind: Kind::Directory });
+        };
+        clone::prepare(config, &source).await
+    }
+
+    /// The state of the place now, to be compared with later.
+    pub(crate) async fn fingerprint(&self) -> Result<Fingerprint, WorkspaceError> {
+        match &self.kind {
+            Kind::Clone { git, .. } => Fingerprint::of_clone(git).await,
+            Kind::Directory => Fingerprint::of_directory(&self.directory).await,
+        }
+    }
+
+    /// Puts a clone back. `false`: it is not ours to put back.
+    pub(crate) async fn restore(&self) -> Result<bool, WorkspaceError> {
+        let Kind::Clone { git, snapshot } = &self.kind else { return Ok(false) };
+        git.restore(snapshot).await?;
+        Ok(true)
+    }
+}
+
+fn source(config: &Config, repository: Option<&str>) -> Result<Option<Source>, WorkspaceError> {
+    let branch = config.github.base_branch.clone();
+    let Some(repository) = repository else {
+        return Ok(config.github.repo.as_ref().map(|repo| Source::Remote {
+            url: format!("https://github.com/{repo}"),
+            branch,
+            token: config.github.token.clone(),
+        }));
+    };
+    if Path::new(repository).is_absolute() {
+        return Ok(Some(Source::Local(PathBuf::from(repository))));
+    }
+    if let Some(path) = repository.strip_prefix("file://") {
+        return Ok(Some(Source::Local(PathBuf::from(path))));
+    }
+    let known = ["https://", "http://", "ssh://", "git://"];
+    if known.iter().any(|scheme| repository.starts_with(scheme)) {
+        let github = repository.starts_with("https://github.com/");
+        let token = config.github.token.clone().filter(|_| github);
+        return Ok(Some(Source::Remote { url: repository.to_owned(), branch, token }));
+    }
+    Err(WorkspaceError::Address(repository.to_owned()))
+}

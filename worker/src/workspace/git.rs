@@ -1,0 +1,178 @@
+//! Git as a subprocess: no shell, no prompt, a clean environment, bounded in time.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use specwright_shared::excerpt::Excerpt;
+use tokio::process::Command;
+
+use crate::config::Secret;
+
+/// How long a command on this machine may take: a checkout of a large repository on a slow disk.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a clone over the network may take.
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(900);
+/// The most bytes of git's words that stand in an error.
+const SAID_MAX_BYTES: usize = 1000;
+
+/// Settings that hold for every command. A repository may not make us run its programs (hooks,
+/// monitors), wait for a person, or write to a repository that we only read.
+const SETTINGS: [&str; 8] = [
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.untrackedCache=false",
+    "-c",
+    "protocol.ext.allow=never",
+];
+
+/// Answers git's question for GitHub's password from a variable of that one process. The text is
+/// constant; nothing of a job stands in it.
+const CREDENTIAL_HELPER: &str = "credential.https://github.com.helper=!f() { test \"$1\" = get && \
+    printf 'username=x-access-token\\npassword=%s\\n' \"$SPECWRIGHT_GIT_TOKEN\"; }; f";
+
+/// Why a git command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No program.
+    #[error("git could not be started ({0}); install git")]
+    Start(String),
+    /// It said no.
+    #[error("`git {command}` failed; it says: {says}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// Its own words.
+        says: String,
+    },
+    /// It took too long.
+    #[error("`git {command}` took longer than {secs} s and was ended")]
+    TimedOut {
+        /// The subcommand.
+        command: String,
+        /// The limit.
+        secs: u64,
+    },
+}
+
+impl GitError {
+    /// Git's own words, if it spoke.
+    pub(super) fn says(&self) -> String {
+        match self {
+            Self::Failed { says, .. } => says.clone(),
+            Self::Start(_) | Self::TimedOut { .. } => self.to_string(),
+        }
+    }
+}
+
+/// Git in one directory.
+#[derive(Debug, Clone)]
+pub(super) struct Git {
+    directory: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Git {
+    pub(super) fn new(directory: &Path, environment: &[(OsString, OsString)]) -> Self {
+        Self { directory: directory.to_path_buf(), environment: environment.to_vec() }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Runs a command and gives its stdout.
+    pub(super) async fn run<I, S>(&self, arguments: I) -> Result<Vec<u8>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.finish(self.command(arguments), LOCAL_TIMEOUT).await
+    }
+
+    /// Runs a command that reaches the network, with a token for GitHub if there is one.
+    pub(super) async fn run_remote<I, S>(
+        &self,
+        arguments: I,
+        token: Option<&Secret>,
+    ) -> Result<Vec<u8>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut all: Vec<OsString> = Vec::new();
+        if token.is_some() {
+            // The empty helper forgets those of the machine: they could store the token.
+            all.extend(["-c".into(), "credential.helper=".into()]);
+            all.extend(["-c".into(), CREDENTIAL_HELPER.into()]);
+        }
+        all.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        let mut command = self.command(all);
+        if let Some(token) = token {
+            command.env("SPECWRIGHT_GIT_TOKEN", token.reveal());
+        }
+        self.finish(command, NETWORK_TIMEOUT).await
+    }
+
+    /// Puts a clone back to a commit: tracked files, new files, ignored files.
+    pub(super) async fn restore(&self, commit: &str) -> Result<(), GitError> {
+        self.run(["reset", "--quiet", "--hard", commit]).await?;
+        self.run(["clean", "-ffdxq"]).await?;
+        Ok(())
+    }
+
+    fn command<I, S>(&self, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new("git");
+        command
+            .args(SETTINGS)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ASKPASS", "true")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+            .env("GIT_ADVICE", "0")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn finish(&self, mut command: Command, limit: Duration) -> Result<Vec<u8>, GitError> {
+        let name = command
+            .as_std()
+            .get_args()
+            .skip(SETTINGS.len())
+            .map(OsStr::to_string_lossy)
+            .find(|argument| {
+                argument.starts_with(|c: char| c.is_ascii_lowercase())
+                    && !argument.contains(['=', '.'])
+            })
+            .unwrap_or_default()
+            .into_owned();
+        let output = match tokio::time::timeout(limit, command.output()).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(GitError::Start(error.to_string())),
+            Err(_) => return Err(GitError::TimedOut { command: name, secs: limit.as_secs() }),
+        };
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let says = Excerpt::within(said.trim(), SAID_MAX_BYTES).text;
+        let says = if says.is_empty() { output.status.to_string() } else { says };
+        Err(GitError::Failed { command: name, says })
+    }
+}

@@ -1,0 +1,215 @@
+//! A control API of a few lines: the worker's four routes, kept in memory.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use specwright_shared::documents::Accepted;
+use specwright_shared::id::MessageId;
+use specwright_shared::phase::Phase;
+use specwright_shared::time::Timestamp;
+use specwright_shared::wire::event::RawEvent;
+use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageStatus, Poll, Stop};
+use specwright_shared::wire::problem::{Problem, ProblemType};
+use specwright_shared::wire::sandbox::{
+    Ack, Batch, Heartbeat, HeartbeatAck, Hello, Job, SpecJob, Welcome,
+};
+
+#[derive(Default)]
+struct Kept {
+    repository: Option<String>,
+    generation: u64,
+    boot: Option<uuid::Uuid>,
+    events: Vec<RawEvent>,
+    messages: Vec<Message>,
+    stop: Option<Stop>,
+    refuse_events: bool,
+    poison: Option<String>,
+}
+
+type Shared = Arc<Mutex<Kept>>;
+
+/// The running server; it ends with the test's process.
+pub(crate) struct Control {
+    pub(crate) url: String,
+    kept: Shared,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// Waits, bounded, until something is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "not within 60 s: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+impl Control {
+    pub(crate) fn start(repository: Option<String>) -> Self {
+        let kept: Shared = Arc::new(Mutex::new(Kept { repository, ..Kept::default() }));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let at = |route: &str| format!("/api/v1/sandboxes/{{id}}/{route}");
+        let routes = Router::new()
+            .route(&at("hello"), post(hello))
+            .route(&at("events"), post(events))
+            .route(&at("heartbeat"), post(heartbeat))
+            .route(&at("messages/poll"), get(poll))
+            .with_state(Arc::clone(&kept));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, routes).await });
+        Self { url, kept, _runtime: runtime }
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        self.kept.lock().unwrap().events.iter().map(|event| event.kind.clone()).collect()
+    }
+
+    pub(crate) fn phases_of(&self, kind: &str) -> Vec<Option<Phase>> {
+        let kept = self.kept.lock().unwrap();
+        kept.events.iter().filter(|event| event.kind == kind).map(|event| event.phase).collect()
+    }
+
+    /// The bodies of all events of a type, as text.
+    pub(crate) fn describe(&self, kind: &str) -> String {
+        let kept = self.kept.lock().unwrap();
+        let bodies = kept.events.iter().filter(|event| event.kind == kind);
+        bodies.map(|event| event.data.to_string()).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&[String]) -> bool) {
+        until(what, || is_so(&self.kinds()));
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.kept.lock().unwrap().generation
+    }
+
+    pub(crate) fn refuse_events(&self, refuse: bool) {
+        self.kept.lock().unwrap().refuse_events = refuse;
+    }
+
+    /// Refuses every event of this type for good.
+    pub(crate) fn poison(&self, kind: &str) {
+        self.kept.lock().unwrap().poison = Some(kind.to_owned());
+    }
+
+    pub(crate) fn stop(&self, reason: &str) {
+        self.kept.lock().unwrap().stop = Some(Stop { reason: reason.to_owned() });
+    }
+
+    /// Another worker said hello.
+    pub(crate) fn fence(&self) {
+        self.kept.lock().unwrap().generation += 1;
+    }
+
+    pub(crate) fn message(&self, text: &str, kind: MessageKind, deliver: Deliver) -> MessageId {
+        let mut kept = self.kept.lock().unwrap();
+        let id = MessageId(uuid::Uuid::new_v4());
+        let position = kept.messages.len() as u64 + 1;
+        kept.messages.push(Message {
+            id,
+            position,
+            kind,
+            text: text.to_owned(),
+            deliver,
+            status: MessageStatus::Queued,
+            created_at: Timestamp::from_micros(1),
+            written_at: None,
+            seen_at: None,
+        });
+        id
+    }
+}
+
+fn problem(problem: Problem) -> Response {
+    (StatusCode::from_u16(problem.status).unwrap(), Json(problem)).into_response()
+}
+
+async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Welcome> {
+    let mut kept = kept.lock().unwrap();
+    if kept.boot != Some(hello.boot_id) {
+        kept.boot = Some(hello.boot_id);
+        kept.generation += 1;
+    }
+    let job = SpecJob {
+        spec_id: super::SPEC.parse().unwrap(),
+        title: "Rate limit $(reboot) {}".to_owned(),
+        description: "Limit each API client to 100 requests a minute. Answer 429 beyond it."
+            .to_owned(),
+        repository: kept.repository.clone(),
+        start: Phase::Explore,
+        until: Phase::Complete,
+        accepted: Accepted::default(),
+    };
+    Json(Welcome {
+        generation: kept.generation,
+        acked: kept.events.len() as u64,
+        heartbeat_ms: 200,
+        job: Job::Spec(Box::new(job)),
+    })
+}
+
+async fn events(State(kept): State<Shared>, Json(batch): Json<Batch>) -> Response {
+    let mut kept = kept.lock().unwrap();
+    if kept.refuse_events {
+        return (StatusCode::SERVICE_UNAVAILABLE, "down").into_response();
+    }
+    if batch.generation < kept.generation {
+        return problem(Problem::new(ProblemType::Fenced, "a newer one is at work"));
+    }
+    let poisoned = batch.events.iter().find(|event| Some(&event.kind) == kept.poison.as_ref());
+    if let Some(event) = poisoned {
+        let refused = Problem::new(ProblemType::GateRefused, "it does not pass");
+        return problem(refused.at_seq(event.seq));
+    }
+    for event in batch.events {
+        let next = kept.events.len() as u64 + 1;
+        if event.seq > next {
+            return problem(Problem::new(ProblemType::SequenceGap, "a gap").at_seq(next));
+        }
+        if event.seq == next {
+            event.decode().expect("every event has the body of its type");
+            kept.events.push(event);
+        }
+    }
+    Json(Ack { acked: kept.events.len() as u64 }).into_response()
+}
+
+async fn heartbeat(State(kept): State<Shared>, Json(beat): Json<Heartbeat>) -> Response {
+    let kept = kept.lock().unwrap();
+    if beat.generation < kept.generation {
+        return problem(Problem::new(ProblemType::Fenced, "a newer one is at work"));
+    }
+    Json(HeartbeatAck { stop: kept.stop.clone() }).into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct After {
+    after: u64,
+}
+
+async fn poll(State(kept): State<Shared>, Query(After { after }): Query<After>) -> Json<Poll> {
+    // A short long poll: the worker asks again at once.
+    for _ in 0..50 {
+        {
+            let kept = kept.lock().unwrap();
+            let messages: Vec<Message> =
+                kept.messages.iter().filter(|one| one.position > after).cloned().collect();
+            if !messages.is_empty() || kept.stop.is_some() {
+                return Json(Poll { messages, stop: kept.stop.clone() });
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Json(Poll { messages: Vec::new(), stop: None })
+}
