@@ -1,0 +1,241 @@
+//! The command line, as clap reads it.
+//!
+//! `worker` and `rehearsal-agent` are not here: they are what sandboxes run, not people, and `main`
+//! takes them before anything of this is looked at.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use specwright_shared::phase::Phase;
+
+use crate::exit;
+
+/// The variables that are not options, too; the end of `--help`.
+const ENVIRONMENT: &str = "\
+Environment:
+  ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN  key for the model; one is enough
+  SPECWRIGHT_TOKEN        token for --server
+  SPECWRIGHT_OWNER_TOKEN  owner token for `serve` [default: made at first start]
+  SPECWRIGHT_CONFIG_DIR   where the owner token is kept
+                          [default: $XDG_CONFIG_HOME/specwright]
+  NO_COLOR                no colour";
+
+/// From an idea to a verified spec and tickets, by coding agents in sandboxes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "specwright",
+    version,
+    after_help = format!("{}\n\n{ENVIRONMENT}", exit::HELP),
+    max_term_width = 80,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Control API to talk to; without it, one is started inside this command
+    #[arg(long, global = true, value_name = "URL", env = "SPECWRIGHT_URL")]
+    pub(crate) server: Option<String>,
+    /// Where specs, documents and logs are kept [default: $XDG_DATA_HOME/specwright]
+    #[arg(long, global = true, value_name = "DIR", env = "SPECWRIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an idea through all phases, to a verified spec and tickets
+    #[command(after_help = exit::HELP)]
+    Launch(LaunchArgs),
+    /// Go on with a spec whose run failed or was stopped
+    #[command(after_help = exit::HELP)]
+    Resume(ResumeArgs),
+    /// List the specs
+    List,
+    /// Show a spec: phases, documents, tickets, coverage
+    Show(SpecArg),
+    /// Show what happened to a spec so far, then what happens now
+    Watch(SpecArg),
+    /// Show the board: tickets and their tasks
+    Board,
+    /// Say something to a running agent, and wait until it has seen it
+    Say(SayArgs),
+    /// Stop a run; the spec can be resumed
+    Stop(StopArgs),
+    /// Run the control API for others to use
+    Serve(ServeArgs),
+    /// Check everything that a run needs, each line with its remedy
+    Doctor(DoctorArgs),
+}
+
+/// Which agent does the work.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentArgs {
+    /// `claude`, `rehearsal` (no model, no key), or a program that speaks the same protocol
+    #[arg(long, value_name = "AGENT", default_value = "claude")]
+    pub(crate) agent: String,
+}
+
+/// `launch`
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    /// The idea, in a sentence or many; `-` reads it from stdin
+    #[arg(value_name = "IDEA")]
+    pub(crate) idea: String,
+    /// Repository to plan for [default: the git work tree around the current directory]
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) repo: Option<String>,
+    /// A short title [default: the idea's first line]
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+    /// Model for the agent [default: the agent's own]
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Last phase to do: explore, requirements, design, tasks, sync or complete
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) until: Option<Phase>,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The spec: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+    /// Phase to start at; its output and all later ones are made anew [default: the first phase
+    /// that was not accepted]
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) from: Option<Phase>,
+    /// Last phase to do
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) until: Option<Phase>,
+    /// Another agent than last time: `claude`, `rehearsal`, or a program
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+    /// Model for the agent [default: the agent's own]
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+}
+
+/// A spec.
+#[derive(Debug, Args)]
+pub(crate) struct SpecArg {
+    /// The spec: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+}
+
+/// `say`
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) to: String,
+    /// What to say
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: String,
+    /// At once: what the agent is doing is broken off
+    #[arg(long, conflicts_with = "later")]
+    pub(crate) now: bool,
+    /// After what the agent is doing [default: at its next tool call]
+    #[arg(long)]
+    pub(crate) later: bool,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// The spec: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+    /// End the sandbox at once instead of asking it to stop
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8137")]
+    pub(crate) listen: String,
+    /// Database [default: a SQLite file in the data directory]
+    #[arg(long, value_name = "URL", env = "SPECWRIGHT_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_is_the_documented_one() {
+        // Environment values would make the text depend on who runs the test.
+        let mut command = Cli::command().term_width(80);
+        for (variable, argument) in
+            [("SPECWRIGHT_URL", "server"), ("SPECWRIGHT_DATA_DIR", "data_dir")]
+        {
+            command = command.mut_arg(argument, |arg| arg.env(variable).hide_env_values(true));
+        }
+        insta::assert_snapshot!(command.render_long_help());
+    }
+
+    #[test]
+    fn every_command_takes_json() {
+        for line in [
+            "specwright launch --json idea",
+            "specwright resume --json 01",
+            "specwright list --json",
+            "specwright show --json 01",
+            "specwright watch --json 01",
+            "specwright board --json",
+            "specwright say 01 text --json",
+            "specwright stop 01 --json",
+            "specwright serve --json",
+            "specwright doctor --json",
+        ] {
+            assert!(parse(line).unwrap().global.json, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_phase_is_refused_with_the_right_ones() {
+        let error = parse("specwright launch --until prd idea").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("explore, requirements, design"), "{error}");
+    }
+
+    #[test]
+    fn now_and_later_exclude_one_another() {
+        assert_eq!(parse("specwright say 01 text --now --later").unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,94 @@
+//! The commands, one file each. Here: what they share, and which one is meant.
+
+mod board;
+mod doctor;
+mod launch;
+mod list;
+mod resume;
+mod say;
+mod serve;
+mod show;
+mod stop;
+mod watch;
+
+use crate::args::{Cli, Command, Global};
+use crate::config::Config;
+use crate::connect::{Connection, Sandboxes};
+use crate::exit::{Exit, Failure};
+use crate::log;
+use crate::output::Out;
+use crate::signals::Interrupts;
+
+/// What every command has.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) config: Config,
+    pub(crate) out: Out,
+    pub(crate) interrupts: Interrupts,
+}
+
+/// Does what the command line asks for.
+pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let config = Config::read(cli.global.data_dir.clone())
+        .map_err(|error| Failure::of(Exit::NotReady, error))?;
+    start_log(&cli, &config)?;
+    let interrupts = Interrupts::listen()?;
+    let mut context = Context { global: cli.global, config, out: Out::default(), interrupts };
+    let done = dispatch(&mut context, cli.command).await;
+    match context.out.into_fault() {
+        Some(fault) => {
+            let sentence = format!("the answer could not be written to stdout: {fault}");
+            Err(Failure::new(Exit::Failed, sentence))
+        }
+        None => done,
+    }
+}
+
+async fn dispatch(context: &mut Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Launch(args) => launch::run(context, args).await,
+        Command::Resume(args) => resume::run(context, args).await,
+        Command::List => list::run(context).await,
+        Command::Show(args) => show::run(context, args).await,
+        Command::Watch(args) => watch::run(context, args).await,
+        Command::Board => board::run(context).await,
+        Command::Say(args) => say::run(context, args).await,
+        Command::Stop(args) => stop::run(context, args).await,
+        Command::Serve(args) => serve::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+    }
+}
+
+fn start_log(cli: &Cli, config: &Config) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(_) => log::to_stderr(),
+        // It tells about a data directory that cannot be written better than a failure here could.
+        Command::Doctor(_) => {}
+        // Everything worth a log happens in a control API.
+        _ if cli.global.server.is_some() => {}
+        _ => log::to_file(&config.data_dir)?,
+    }
+    Ok(())
+}
+
+impl Context {
+    /// Connects to the control API that is meant.
+    pub(crate) async fn connect(&mut self, sandboxes: Sandboxes) -> Result<Connection, Failure> {
+        let Self { global, config, interrupts, .. } = self;
+        let open =
+            async { Ok(Connection::open(global.server.as_deref(), config, sandboxes).await?) };
+        interrupts.unless(open).await
+    }
+}
+
+/// Closes the connection after the command's work, whatever came of it; the work's own failure is
+/// the one that is told.
+pub(crate) async fn closed(
+    connection: Connection,
+    done: Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let closed = connection.close().await;
+    let exit = done?;
+    closed?;
+    Ok(exit)
+}

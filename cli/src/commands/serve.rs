@@ -1,0 +1,97 @@
+//! `serve`: the control API for others to use.
+//!
+//! Holds: an address that others can reach is listened on only with a token that someone chose.
+//! Local sandboxes outlive it; the next control API on the same database finds them.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use specwright_control_api::{check_listen, serve};
+use tokio::net::{TcpListener, lookup_host};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::args::ServeArgs;
+use crate::connect::{api_config, token_file, token_of_owner};
+use crate::exit::{Exit, Failure};
+use crate::output::tell;
+
+/// What `serve --json` says once.
+#[derive(Serialize)]
+struct Serving {
+    url: String,
+    /// Where the owner's token is; absent: it was given in the environment.
+    token_file: Option<String>,
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, Failure> {
+    let (config, interrupts) = (&context.config, &mut context.interrupts);
+    let address = interrupts.unless(resolve(&args.listen)).await?;
+    let given = config.owner_token.is_some();
+    check_listen(address.ip(), given).map_err(|_| {
+        let sentence = format!(
+            "{address} can be reached by others, and only a token that you chose may open it; set \
+             SPECWRIGHT_OWNER_TOKEN to a long random text, or listen on 127.0.0.1"
+        );
+        Failure::new(Exit::Usage, sentence)
+    })?;
+    let mut settings = api_config(config, token_of_owner(config)?)?;
+    if let Some(database) = args.database {
+        settings.database_url = database;
+    }
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let sentence =
+            format!("{address} cannot be listened on ({error}); choose another with --listen");
+        Failure::new(Exit::NotReady, sentence)
+    })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let shutdown = CancellationToken::new();
+    let server = serve(settings, listener, shutdown.clone());
+    tokio::pin!(server);
+    let serving = Serving {
+        url: format!("http://{address}"),
+        token_file: (!given).then(|| token_file(&config.config_dir).display().to_string()),
+    };
+    if context.global.json {
+        context.out.json(&serving);
+    } else {
+        let token = serving.token_file.as_deref().unwrap_or("SPECWRIGHT_OWNER_TOKEN");
+        context.out.line(format!("Serving at {}; the owner's token is in {token}", serving.url));
+    }
+    let failed = |error| Failure::of(Exit::NotReady, error);
+    tokio::select! {
+        ended = &mut server => return ended.map(|()| Exit::Done).map_err(failed),
+        () = interrupts.next() => shutdown.cancel(),
+    }
+    tokio::select! {
+        ended = &mut server => ended.map(|()| Exit::Done).map_err(failed),
+        () = interrupts.next() => {
+            tell("specwright: ended at once; requests under way were broken off");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// An address with its port, or a name with one.
+async fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
+    let wrong = || {
+        let sentence = format!("`{listen}` is not an address to listen on; 127.0.0.1:8137 is one");
+        Failure::new(Exit::Usage, sentence)
+    };
+    lookup_host(listen).await.map_err(|_| wrong())?.next().ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_has_a_port() {
+        assert_eq!(resolve("127.0.0.1:0").await.unwrap().port(), 0);
+        assert_eq!(resolve("[::1]:80").await.unwrap().port(), 80);
+        for wrong in ["127.0.0.1", "", "127.0.0.1:99999"] {
+            assert_eq!(resolve(wrong).await.unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+    }
+}

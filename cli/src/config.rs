@@ -1,0 +1,115 @@
+//! What the command line takes from its environment, read here and nowhere else.
+//!
+//! Settings that are also options (`--server`, `--data-dir`, `--database`) are read by clap.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use etcetera::{BaseStrategy as _, HomeDirError, base_strategy::Xdg};
+
+/// The name of our directory below the user's data and config directories.
+const OWN_DIRECTORY: &str = "specwright";
+
+/// The variables that hold a key for the model; either will do.
+pub(crate) const MODEL_KEYS: [&str; 2] = ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"];
+
+/// What the environment says.
+pub(crate) struct Config {
+    /// Specs, documents, logs, the SQLite file.
+    pub(crate) data_dir: PathBuf,
+    /// The owner's token.
+    pub(crate) config_dir: PathBuf,
+    /// The token for `--server`.
+    pub(crate) token: Option<String>,
+    /// The owner token that `serve` is to take instead of the one in the config directory.
+    pub(crate) owner_token: Option<String>,
+    /// Where programs are looked for.
+    pub(crate) path: OsString,
+    /// The variable that holds a key for the model, if one does; never the key.
+    pub(crate) model_key: Option<&'static str>,
+    /// Whether the terminal can move its cursor.
+    pub(crate) smart_terminal: bool,
+}
+
+/// The environment does not say where the user's directories are.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// Neither a home directory nor the two variables.
+    #[error(
+        "the home directory is not known; set HOME, or SPECWRIGHT_DATA_DIR and \
+         SPECWRIGHT_CONFIG_DIR"
+    )]
+    NoHome(#[source] HomeDirError),
+    /// The current directory is gone, so a relative path means nothing.
+    #[error("the current directory cannot be read; go into one that exists")]
+    NoCurrentDirectory(#[source] std::io::Error),
+}
+
+impl Config {
+    /// Reads the process's environment; `data_dir` is what the option says.
+    pub(crate) fn read(data_dir: Option<PathBuf>) -> Result<Self, ConfigError> {
+        Self::from_lookup(data_dir, |name| std::env::var_os(name))
+    }
+
+    /// The same from any source of variables. An empty variable counts as not set.
+    fn from_lookup(
+        data_dir: Option<PathBuf>,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let data_dir = data_dir.filter(|dir| !dir.as_os_str().is_empty());
+        let config_dir = set("SPECWRIGHT_CONFIG_DIR").map(PathBuf::from);
+        let (data_dir, config_dir) = match (data_dir, config_dir) {
+            (Some(data), Some(config)) => (data, config),
+            (data, config) => {
+                let user = Xdg::new().map_err(ConfigError::NoHome)?;
+                (
+                    data.unwrap_or_else(|| user.data_dir().join(OWN_DIRECTORY)),
+                    config.unwrap_or_else(|| user.config_dir().join(OWN_DIRECTORY)),
+                )
+            }
+        };
+        let absolute =
+            |path: PathBuf| std::path::absolute(path).map_err(ConfigError::NoCurrentDirectory);
+        Ok(Self {
+            data_dir: absolute(data_dir)?,
+            config_dir: absolute(config_dir)?,
+            token: text("SPECWRIGHT_TOKEN"),
+            owner_token: text("SPECWRIGHT_OWNER_TOKEN"),
+            path: set("PATH").unwrap_or_default(),
+            model_key: MODEL_KEYS.into_iter().find(|name| set(name).is_some()),
+            smart_terminal: set("TERM").is_none_or(|term| term != "dumb"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Config {
+        let lookup = |name: &str| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        Config::from_lookup(Some("/data".into()), lookup).unwrap()
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let config = read(&[
+            ("SPECWRIGHT_CONFIG_DIR", "/config"),
+            ("ANTHROPIC_API_KEY", ""),
+            ("CLAUDE_CODE_OAUTH_TOKEN", "k"),
+        ]);
+        assert_eq!(config.model_key, Some("CLAUDE_CODE_OAUTH_TOKEN"));
+        assert!(config.token.is_none());
+    }
+
+    #[test]
+    fn directories_are_absolute() {
+        let config = read(&[("SPECWRIGHT_CONFIG_DIR", "here")]);
+        assert!(config.config_dir.is_absolute() && config.config_dir.ends_with("here"));
+        assert_eq!(config.data_dir, PathBuf::from("/data"));
+    }
+}
