@@ -1,1 +1,12 @@
-//! placeholder
+//! What the whole-system scenarios are made of: the fake Messages API, the programs under test, the
+//! repositories that they run on, and the checker of the architecture.
+//!
+//! The model is the only actor on a script. Everything else in a scenario is real: processes,
+//! sockets, SQLite, git, and the Claude CLI.
+
+pub mod architecture;
+pub mod messages_api;
+pub mod repository;
+pub mod sample;
+pub mod system;
+pub mod wait;

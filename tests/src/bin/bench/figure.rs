@@ -1,0 +1,96 @@
+//! A figure, and its line.
+
+use serde_json::{Value, json};
+
+/// Something that was measured, or was not and why.
+pub(crate) struct Figure {
+    metric: &'static str,
+    measured: Result<f64, String>,
+    unit: &'static str,
+    aim: Option<f64>,
+    reference: Option<String>,
+}
+
+impl Figure {
+    pub(crate) const fn new(metric: &'static str, value: f64, unit: &'static str) -> Self {
+        Self { metric, measured: Ok(value), unit, aim: None, reference: None }
+    }
+
+    /// One that could not be taken here, and why.
+    pub(crate) const fn skipped(metric: &'static str, unit: &'static str, why: String) -> Self {
+        Self { metric, measured: Err(why), unit, aim: None, reference: None }
+    }
+
+    /// At most this much is aimed at.
+    pub(crate) const fn aim(mut self, at_most: f64) -> Self {
+        self.aim = Some(at_most);
+        self
+    }
+
+    /// What it is to be seen beside.
+    pub(crate) fn beside(mut self, reference: impl Into<String>) -> Self {
+        self.reference = Some(reference.into());
+        self
+    }
+
+    /// Prints the line.
+    pub(crate) fn print(&self) {
+        println!("{}", self.line());
+    }
+
+    fn line(&self) -> Value {
+        let mut line = json!({ "bench": "footprint", "metric": self.metric, "unit": self.unit });
+        match &self.measured {
+            // Two digits after the point: more is noise.
+            Ok(value) => line["value"] = json!((value * 100.0).round() / 100.0),
+            Err(why) => line["skipped"] = json!(why),
+        }
+        if let Some(aim) = self.aim {
+            line["aim"] = json!(aim);
+            if let Ok(value) = self.measured {
+                line["met"] = json!(value <= aim);
+            }
+        }
+        if let Some(reference) = &self.reference {
+            line["reference"] = json!(reference);
+        }
+        if cfg!(debug_assertions) {
+            line["build"] = json!("debug");
+        }
+        line
+    }
+}
+
+/// Says that a figure could not be taken although it should have been.
+pub(crate) fn print_failure(metric: &str, why: &str) {
+    println!("{}", json!({ "bench": "footprint", "metric": metric, "failed": why }));
+}
+
+/// The middle one (the lower of two); `None` of none.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_aimed_at_and_whether_it_was_met() {
+        let line = Figure::new("start", 12.345, "ms").aim(12.0).beside("raw: 3 ms").line();
+        assert_eq!(line["value"], 12.35);
+        assert_eq!((&line["aim"], &line["met"]), (&json!(12.0), &json!(false)));
+        assert_eq!(line["reference"], "raw: 3 ms");
+        let line = Figure::skipped("start", "ms", "no CLI".into()).aim(12.0).line();
+        assert_eq!(line["skipped"], "no CLI");
+        assert!(line["met"].is_null() && line["value"].is_null());
+    }
+
+    #[test]
+    fn the_median_is_a_value_that_was_measured() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0]), Some(1.0));
+        assert_eq!(median(vec![]), None);
+    }
+}

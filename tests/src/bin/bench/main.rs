@@ -1,0 +1,104 @@
+//! Benches: they print one JSON line per figure, and leave nothing running.
+//!
+//! ```text
+//! cargo run --release -p specwright-tests --bin bench -- footprint
+//! ```
+//! A line says what was measured, in which unit, what was aimed at and whether that was met; or why
+//! it was skipped. The figures mean something in a release build only, and the lines of another say
+//! which it was. Exit codes: 0 everything could be measured (met or not), 1 something could not,
+//! 3 the programs to be measured could not be built.
+
+mod bare;
+mod figure;
+mod first_event;
+mod memory;
+mod overhead;
+mod programs;
+mod run;
+mod size;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Parser, Subcommand};
+
+use figure::Figure;
+
+/// Measures what Specwright costs.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Times, memory and sizes of a run on this machine
+    Footprint,
+}
+
+/// No measurement takes longer: the slowest, the overhead, takes a third of it on two busy cores.
+const MEASUREMENT_AT_MOST: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let Arguments { bench: Bench::Footprint } = Arguments::parse();
+    if let Err(error) = programs::build() {
+        eprintln!("{error:#}");
+        return ExitCode::from(3);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the asynchronous runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    if local.block_on(&runtime, footprint()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// All figures of the footprint; whether each could be taken.
+async fn footprint() -> bool {
+    let mut all = true;
+    all &= take("size", size::figures()).await;
+    all &= take("rehearsal_run", run::figures()).await;
+    all &= take("worker_start_to_first_event", first_event::figures()).await;
+    all &= take("worker_memory_idle", memory::worker_idle()).await;
+    all &= take("worker_memory_rehearsal_peak", memory::worker_in_a_run()).await;
+    all &= take("control_api_memory_start", memory::control_api()).await;
+    all &= take("overhead_over_bare_cli", overhead::figures()).await;
+    all
+}
+
+/// Takes one group of figures and prints them. One that breaks does not take the others along.
+async fn take(
+    name: &str,
+    measurement: impl Future<Output = Result<Vec<Figure>>> + 'static,
+) -> bool {
+    // A task of its own: the parts of the harness say what is wrong by panicking.
+    let mut task = tokio::task::spawn_local(measurement);
+    let taken = match tokio::time::timeout(MEASUREMENT_AT_MOST, &mut task).await {
+        Ok(Ok(figures)) => figures,
+        Ok(Err(broke)) => Err(broke).context("the measurement broke"),
+        Err(_) => {
+            task.abort();
+            // Awaited, so that what it holds (processes, directories) is gone before the next.
+            drop(task.await);
+            Err(anyhow!("the measurement took longer than {MEASUREMENT_AT_MOST:?}"))
+        }
+    };
+    match taken {
+        Ok(figures) => {
+            for figure in figures {
+                figure.print();
+            }
+            true
+        }
+        Err(error) => {
+            figure::print_failure(name, &format!("{error:#}"));
+            false
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One turn of the faulty agent, with every line that the CLI would write for it.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::behaviour::Behaviour;
+use super::{descendants, print, say};
+
+/// What the process does after a line was dealt with.
+pub(crate) enum After {
+    GoOn,
+    Exit(u8),
+    Hang,
+}
+
+/// What stays the same from turn to turn.
+pub(crate) struct Turn<'a> {
+    behaviour: &'a Behaviour,
+    session: &'a str,
+    schema: &'a Value,
+}
+
+pub(crate) fn version(behaviour: &Behaviour) -> &'static str {
+    if behaviour.has("wrong-version") { "2.1.197" } else { "2.1.330" }
+}
+
+pub(crate) fn permission_mode(behaviour: &Behaviour) -> &'static str {
+    if behaviour.has("wrong-permission-mode") { "default" } else { "bypassPermissions" }
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) const fn new(behaviour: &'a Behaviour, session: &'a str, schema: &'a Value) -> Self {
+        Self { behaviour, session, schema }
+    }
+
+    /// Plays a turn for a message of ours.
+    pub(crate) fn play(&self, message: &Value) -> Result<After> {
+        let has = |word| self.behaviour.has(word);
+        let uuid = &message["uuid"];
+        if has("hang") {
+            return Ok(After::GoOn);
+        }
+        self.begin(message)?;
+        self.misbehave()?;
+        if has("asks") {
+            let request = json!({"subtype": "can_use_tool", "tool_name": "Bash", "input": {}});
+            say(&json!({"type": "control_request", "request_id": "q", "request": request}))?;
+        }
+        if has("closes-stdout-but-lives") {
+            let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+            rustix::stdio::dup2_stdout(&nowhere)?;
+            return Ok(After::GoOn);
+        }
+        if has("no-result") {
+            return Ok(After::Exit(0));
+        }
+        if has("torn-line") {
+            print(br#"{"type":"assistant","message":{"content":[{"type":"te"#)?;
+            return Ok(After::Exit(0));
+        }
+        if has("waits") {
+            return Ok(After::GoOn);
+        }
+        self.end(uuid)?;
+        Ok(if has("hang-after-result") { After::Hang } else { After::GoOn })
+    }
+
+    /// An answer of ours to a question: repeated as text.
+    pub(crate) fn told(&self, line: &Value) -> Result<After> {
+        let error = line["response"]["error"].as_str().unwrap_or("no error");
+        self.text(&format!("I was told: {error}"))?;
+        Ok(After::GoOn)
+    }
+
+    /// The end of a turn that was interrupted.
+    pub(crate) fn interrupted(&self) -> Result<After> {
+        self.result(json!({
+            "subtype": "error_during_execution",
+            "is_error": true,
+            "errors": ["[ede_diagnostic] interrupted"],
+            "terminal_reason": "aborted_tools",
+        }))?;
+        Ok(After::GoOn)
+    }
+
+    fn begin(&self, message: &Value) -> Result<()> {
+        let uuid = &message["uuid"];
+        self.lifecycle(uuid, "queued")?;
+        self.lifecycle(uuid, "started")?;
+        say(&json!({
+            "type": "system",
+            "subtype": "init",
+            "session_id": self.session,
+            "model": "faulty",
+            "tools": ["Read", "StructuredOutput"],
+            "permissionMode": permission_mode(self.behaviour),
+            "claude_code_version": version(self.behaviour),
+            "capabilities": ["msg_lifecycle_v1", "interrupt_receipt_v1"],
+        }))?;
+        say(&json!({"type": "user", "message": message["message"], "uuid": uuid,
+            "session_id": self.session, "isReplay": true}))
+    }
+
+    fn misbehave(&self) -> Result<()> {
+        let has = |word| self.behaviour.has(word);
+        if has("setsid-grandchild") {
+            descendants::leave(self.behaviour.folder())?;
+        }
+        if has("writes-file") {
+            std::fs::write("written-by-the-agent.txt", "the agent was here\n")?;
+        }
+        if has("malformed-known-line") {
+            say(&json!({"type": "system", "subtype": "api_retry", "attempt": "soon"}))?;
+        }
+        if has("invalid-utf8") {
+            let mut line =
+                br#"{"type":"assistant","message":{"content":[{"type":"text","text":"in"#.to_vec();
+            line.extend(b"\xff\xc3valid\"}]}}\n");
+            print(&line)?;
+        }
+        if has("line-5mb") {
+            self.text(&"z".repeat(5_000_000))?;
+        }
+        if has("line-65mb") {
+            self.text(&"z".repeat(65 * 1024 * 1024))?;
+        }
+        if has("flood") {
+            for number in 0..100_000 {
+                self.text(&number.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self, uuid: &Value) -> Result<()> {
+        let has = |word| self.behaviour.has(word);
+        let mut result = json!({
+            "subtype": "success",
+            "is_error": false,
+            "terminal_reason": "completed",
+            "stop_reason": "end_turn",
+            "api_error_status": null,
+            "user_message_uuids": [uuid],
+        });
+        if has("refused-key") {
+            result["is_error"] = json!(true);
+            result["terminal_reason"] = json!("api_error");
+            result["api_error_status"] = json!(401);
+            result["result"] = json!("Invalid API key");
+        } else if has("prose") {
+            self.text("I would rather write prose.")?;
+            result["result"] = json!("I would rather write prose.");
+        } else {
+            let output = self.behaviour.output(self.schema)?;
+            self.call("StructuredOutput", &output)?;
+            result["result"] = json!(output.to_string());
+            result["structured_output"] = output;
+        }
+        self.result(result)?;
+        self.lifecycle(uuid, "completed")
+    }
+
+    fn result(&self, mut fields: Value) -> Result<()> {
+        fields["type"] = json!("result");
+        fields["session_id"] = json!(self.session);
+        fields["num_turns"] = json!(2);
+        fields["duration_ms"] = json!(3);
+        fields["total_cost_usd"] = json!(0.25);
+        fields["usage"] = json!({"input_tokens": 100, "output_tokens": 10});
+        say(&fields)
+    }
+
+    fn call(&self, tool: &str, input: &Value) -> Result<()> {
+        let call = json!({"type": "tool_use", "id": "toolu_1", "name": tool, "input": input});
+        say(&json!({"type": "assistant", "message": {"role": "assistant", "content": [call]},
+            "parent_tool_use_id": null, "session_id": self.session}))?;
+        let result = json!({"type": "tool_result", "tool_use_id": "toolu_1",
+            "content": "Structured output provided successfully"});
+        say(&json!({"type": "user", "message": {"role": "user", "content": [result]},
+            "parent_tool_use_id": null, "session_id": self.session}))
+    }
+
+    fn text(&self, text: &str) -> Result<()> {
+        let content = json!([{"type": "text", "text": text}]);
+        say(&json!({"type": "assistant", "message": {"role": "assistant", "content": content},
+            "parent_tool_use_id": null, "session_id": self.session}))
+    }
+
+    fn lifecycle(&self, uuid: &Value, state: &str) -> Result<()> {
+        say(&json!({"type": "command_lifecycle", "command_uuid": uuid, "state": state,
+            "session_id": self.session}))
+    }
+}

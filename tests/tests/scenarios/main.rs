@@ -1,0 +1,17 @@
+//! Whole runs of the real programs: what a person sees, what is stored, and what is left behind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "all of this crate is tests, also what is shared by several"
+)]
+
+mod claude;
+mod crash;
+mod faulty;
+mod hostile;
+mod readiness;
+mod rehearsal;
+mod secrets;
+mod shape;
+mod steer;
+mod together;

@@ -1,0 +1,85 @@
+//! Secrets: where they may be, and that they are nowhere else.
+
+use std::time::Duration;
+
+use specwright_shared::phase::Phase;
+use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
+use specwright_tests::repository::{Contents, Repository};
+use specwright_tests::sample;
+use specwright_tests::system::processes::Process;
+use specwright_tests::system::{MODEL_KEY, System};
+use specwright_tests::wait::wait_for;
+use tokio_util::sync::CancellationToken;
+
+use crate::shape::is_a_complete_summary;
+
+#[tokio::test]
+async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
+    let release = CancellationToken::new();
+    let held = Answer::Hold(release.clone(), vec![Block::output(sample::document(Phase::Design))]);
+    let playbook = Playbook::new().with(Phase::Design, [held]);
+    let api = MessagesApi::start(playbook.script()).await.unwrap();
+    let system = System::with_claude(&api);
+    let repository = Repository::with_files(sample::FILES);
+    let run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
+    wait_for("the model to be asked for the design", Duration::from_secs(40), async || {
+        api.asks().iter().any(|ask| ask.phase() == Some(Phase::Design)).then_some(())
+    })
+    .await;
+
+    let processes = system.processes();
+    let worker = processes.iter().find(|one| one.variable("SANDBOX_TOKEN").is_some());
+    let sandbox_token = worker.expect("the worker runs").variable("SANDBOX_TOKEN").unwrap();
+    // The agent and whatever it has started: all that carries its private directory.
+    let of_agent: Vec<&Process> =
+        processes.iter().filter(|one| one.variable("CLAUDE_CONFIG_DIR").is_some()).collect();
+    assert!(!of_agent.is_empty(), "{processes:#?}");
+    for process in of_agent {
+        for secret in [MODEL_KEY, sandbox_token] {
+            assert!(!process.mentions(secret), "a secret is in {process:#?}");
+        }
+        assert!(process.variable("ANTHROPIC_API_KEY").is_some_and(|dummy| dummy != MODEL_KEY));
+    }
+    // Nobody has one in its arguments, where every user of the machine can read it.
+    for process in &processes {
+        let arguments = process.arguments.join(" ");
+        assert!(!arguments.contains(MODEL_KEY) && !arguments.contains(sandbox_token));
+    }
+
+    release.cancel();
+    let run = run.finish().await.expect_code(0);
+
+    is_a_complete_summary(&run.summary(), "claude");
+    assert!(api.asks().iter().all(|ask| ask.headers["x-api-key"] == MODEL_KEY));
+    let data = Contents::of(&system.data());
+    for secret in [MODEL_KEY, sandbox_token] {
+        assert_eq!(data.holding(secret), Vec::<&std::path::Path>::new());
+        assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_model_speaks_is_redacted_before_it_is_stored() {
+    let words = format!("I found the key {MODEL_KEY} in your environment.");
+    let spoken = Block::Text(words);
+    let output = Block::output(sample::document(Phase::Explore));
+    let playbook = Playbook::new().with(Phase::Explore, [Answer::Speak(vec![spoken, output])]);
+    let api = MessagesApi::start(playbook.script()).await.unwrap();
+    let system = System::with_claude(&api);
+    let repository = Repository::with_files(sample::FILES);
+
+    let run =
+        system.run(repository.path(), ["launch", "--json", sample::IDEA]).await.expect_code(0);
+
+    let said = run.events("agent.message");
+    assert!(said.iter().any(|event| event.to_string().contains("I found the key [redacted]")));
+    assert!(!run.stdout.contains(MODEL_KEY));
+    // The CLI keeps its own transcript of what the model said; everything of ours is clean.
+    let data = Contents::of(&system.data());
+    let ours: Vec<_> = data
+        .holding(MODEL_KEY)
+        .into_iter()
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "projects"))
+        .collect();
+    assert_eq!(ours, Vec::<&std::path::Path>::new());
+}
