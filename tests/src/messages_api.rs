@@ -105,6 +105,7 @@ impl MessagesApi {
 
 impl Drop for MessagesApi {
     fn drop(&mut self) {
+        // Every task of ours watches this token; the runtime of the test ends after it.
         self.stop.cancel();
     }
 }

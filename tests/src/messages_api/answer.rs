@@ -1,7 +1,5 @@
 //! What a request can be answered.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
@@ -167,6 +165,3 @@ fn as_json(status: StatusCode, body: &Value) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }
-
-/// How often a held stream pings: often enough that a client's watchdog sees bytes moving.
-pub(super) const PING_EVERY: Duration = Duration::from_millis(500);

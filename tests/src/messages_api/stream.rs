@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -10,11 +11,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{Answer, Block, PING_EVERY};
+use super::answer::{Answer, Block};
 use super::ask::Ask;
 
 /// Chunks between writer and connection; a reply has a handful of events.
 const CHUNKS: usize = 16;
+
+/// How often a held stream pings: often enough that a client's watchdog sees bytes moving.
+const PING_EVERY: Duration = Duration::from_millis(500);
 
 /// What a request and a reply are said to use: enough that a run costs something.
 const INPUT_TOKENS: u64 = 100;

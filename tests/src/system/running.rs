@@ -104,6 +104,12 @@ impl Running {
         .await
     }
 
+    /// Closes our end of its stdout, as `| head` does.
+    pub fn stop_reading(&self) {
+        // The task owns the pipe.
+        self.stdout.reader.abort();
+    }
+
     /// Its process id.
     ///
     /// # Panics

@@ -106,8 +106,17 @@ async fn a_killed_launch_leaves_nothing_running_and_the_rest_can_be_resumed() {
 
 #[tokio::test]
 async fn an_interrupt_ends_the_agent_and_the_rest_can_be_resumed() {
+    ends_in_order_by(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn a_terminated_launch_ends_as_if_interrupted() {
+    ends_in_order_by(Signal::TERM).await;
+}
+
+async fn ends_in_order_by(signal: Signal) {
     let scene = Scene::in_design().await;
-    scene.run.signal(Signal::INT);
+    scene.run.signal(signal);
 
     let Scene { api, system, repository, run } = scene;
     let run = run.finish().await.expect_code(130);

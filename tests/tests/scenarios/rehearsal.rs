@@ -120,6 +120,22 @@ async fn a_missing_path_is_refused_with_a_sentence_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_reader_who_goes_away_does_not_break_the_run() {
+    let (system, repository) = (System::new(), Repository::with_files(sample::FILES));
+    let arguments = ["launch", "--agent", "rehearsal", "--json", sample::IDEA];
+    let mut run = system.start(repository.path(), arguments);
+    run.event("spec.execution_started").await;
+    run.stop_reading();
+
+    let run = run.finish().await;
+
+    assert!(run.status.code().is_some() && !run.stderr.contains("panicked"), "{run:#?}");
+    system.nothing_left_within(Duration::from_secs(5)).await;
+    let listed = system.run(system.root(), ["list", "--json"]).await.expect_code(0).summary();
+    assert_eq!(list(&listed)[0]["status"], "completed", "{listed:#}");
+}
+
+#[tokio::test]
 async fn a_run_until_design_stops_there_and_goes_on_from_there() {
     let (system, repository) = (System::new(), Repository::with_files(sample::FILES));
     let arguments = ["launch", "--agent", "rehearsal", "--json", "--until", "design", sample::IDEA];

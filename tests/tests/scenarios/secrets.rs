@@ -1,12 +1,15 @@
 //! Secrets: where they may be, and that they are nowhere else.
 
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use specwright_shared::phase::Phase;
-use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
+use specwright_tests::messages_api::{Answer, Ask, Block, MessagesApi, Playbook};
 use specwright_tests::repository::{Contents, Repository};
 use specwright_tests::sample;
-use specwright_tests::system::processes::Process;
+use specwright_tests::system::processes::{self, Process};
 use specwright_tests::system::{MODEL_KEY, System};
 use specwright_tests::wait::wait_for;
 use tokio_util::sync::CancellationToken;
@@ -82,4 +85,49 @@ async fn a_key_that_the_model_speaks_is_redacted_before_it_is_stored() {
         .filter(|path| !path.components().any(|part| part.as_os_str() == "projects"))
         .collect();
     assert_eq!(ours, Vec::<&std::path::Path>::new());
+}
+
+#[tokio::test]
+async fn the_tools_that_the_agent_has_do_not_open_the_workers_environment() {
+    let root: Arc<OnceLock<PathBuf>> = Arc::default();
+    let known = Arc::clone(&root);
+    let api = MessagesApi::start(move |ask: &Ask| {
+        let Some(phase) = ask.phase() else { return Answer::text("ok") };
+        let attempts = if phase == Phase::Explore { ask.turns_before() } else { usize::MAX };
+        let is_worker = |one: &Process| one.variable("SANDBOX_TOKEN").is_some();
+        let processes = processes::naming(known.get().expect("the place is known before the run"));
+        let pid = processes.into_iter().find(is_worker).expect("the worker runs").pid;
+        let (place, file) = (format!("/proc/{pid}"), format!("/proc/{pid}/environ"));
+        match attempts {
+            0 => Answer::tool("Read", json!({ "file_path": file })),
+            1 => Answer::tool("Grep", grep(&json!({ "path": file }))),
+            2 => Answer::tool("Grep", grep(&json!({ "path": place, "glob": "environ" }))),
+            _ => Answer::output(sample::document(phase)),
+        }
+    })
+    .await
+    .unwrap();
+    let system = System::with_claude(&api);
+    root.set(system.root().to_owned()).unwrap();
+    let repository = Repository::with_files(sample::FILES);
+
+    let run =
+        system.run(repository.path(), ["launch", "--json", sample::IDEA]).await.expect_code(0);
+
+    let calls: Vec<_> =
+        run.events("agent.tool_use").iter().map(|call| call["data"]["tool"].clone()).collect();
+    assert_eq!(calls[..3], ["Read", "Grep", "Grep"], "{calls:?}");
+    // Not even the model's side has seen it.
+    for ask in api.asks() {
+        assert!(!ask.body.to_string().contains(MODEL_KEY), "{:#?}", ask.texts());
+    }
+}
+
+/// A search for the key.
+fn grep(more: &Value) -> Value {
+    let mut input = json!({ "pattern": "sk-ant-[a-z0-9-]*", "output_mode": "content" });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        input[name] = value.clone();
+    }
+    input
 }
