@@ -164,6 +164,11 @@ impl Store {
         }))
     }
 
+    /// Whether the database answers a question at all.
+    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
+        self.read().await?.query("SELECT 1").execute().await.map(|_| ())
+    }
+
     /// Closes all connections. On SQLite the write-ahead log is folded into the file.
     pub(crate) async fn close(&self) {
         match self {

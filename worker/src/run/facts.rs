@@ -26,6 +26,14 @@ impl Run<'_> {
             Fact::Replayed { uuid } => self.replayed(uuid).await.map(|()| None),
             Fact::Lifecycle { uuid, state } => self.lifecycle(uuid, state).await.map(|()| None),
             Fact::TurnEnded(turn) => self.turn_ended(&turn).await,
+            // Said at the start of every turn: the mode could have been lowered on the way.
+            Fact::Init(init) => Ok(init.check().err().map(|unfit| {
+                self.over(Outcome::AgentError, format!("The agent cannot be worked with: {unfit}."))
+            })),
+            // The CLI would try a refused key ten times, for three minutes.
+            Fact::ApiRetry { error_status: Some(401 | 403), .. } => {
+                self.gone_with("The model's API refused the key.", "")
+            }
             Fact::StdoutClosed => {
                 if let Some(running) = &mut self.agent {
                     running.silent_since = Some(Instant::now());
