@@ -267,6 +267,12 @@ impl Config {
         secrets
     }
 
+    /// Takes these values out of all that is written down, shown or sent on.
+    #[must_use]
+    pub fn redactor(&self) -> specwright_shared::redact::Redactor {
+        specwright_shared::redact::Redactor::new(self.secrets())
+    }
+
     /// Whether no model is used.
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {

@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod gateway;
 pub mod health;
 pub mod inbox;
+mod log;
 pub mod phases;
 pub mod rehearsal;
 pub mod run;
@@ -45,12 +46,7 @@ pub fn main_from_env() -> ExitCode {
         eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
         return ExitCode::from(WRONG_SETTINGS);
     }
-    let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    log::to_stderr(&config.log_filter, config.redactor());
     if config.phase_context_given {
         tracing::info!("PHASE_CONTEXT_B64 is not used: the context comes with the job");
     }

@@ -32,7 +32,11 @@ pub(crate) enum RepositoryError {
     )]
     NotARepository(PathBuf),
     /// It is git's own data, without a work tree.
-    #[error("{} is a git repository without a work tree; give one with --repo", .0.display())]
+    #[error(
+        "{path} is a git repository without a work tree; give one with --repo, or plan for what is \
+         committed there with --repo file://{path}",
+        path = .0.display()
+    )]
     NoWorkTree(PathBuf),
     /// git refuses for a reason of its own.
     #[error("git does not read {}; it says: {said}", path.display())]

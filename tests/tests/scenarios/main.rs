@@ -5,11 +5,13 @@
     reason = "all of this crate is tests, also what is shared by several"
 )]
 
+mod bare;
 mod claude;
 mod crash;
 mod faulty;
 mod hostile;
 mod readiness;
+mod reading;
 mod rehearsal;
 mod secrets;
 mod shape;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use specwright_shared::machine::Plan;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
-use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{Event, ExecutionStarted};
 use specwright_shared::wire::sandbox::{Job, SpecJob, Welcome};
 use tokio::sync::{mpsc, watch};
@@ -42,7 +41,7 @@ pub(super) async fn whole_run(config: &Config, asked: CancellationToken) -> Ende
         Ok(lock) => lock,
         Err(why) => return worker_error(why),
     };
-    let redactor = Redactor::new(config.secrets());
+    let redactor = config.redactor();
     let (recovered, found) = match Spool::open(&config.state_dir.join("spool"), redactor) {
         Ok(opened) => opened,
         Err(error) => return worker_error(error.to_string()),
@@ -153,6 +152,10 @@ async fn phases(
         let why = format!("The job is for spec {}, SPEC_ID says {}.", job.spec_id, config.spec_id);
         return fail(Outcome::WorkerError, why).await;
     }
+    // A key that someone wrote into the idea goes no further: not to the model, not into documents.
+    let redactor = config.redactor();
+    job.title = redactor.text(&job.title).into_owned();
+    job.description = redactor.text(&job.description).into_owned();
     let seen = fold.seen.clone();
     let (plan, done) = match plan(config, &mut job, fold) {
         Ok(planned) => planned,
