@@ -5,9 +5,15 @@
 use specwright_shared::finding::Finding;
 use specwright_shared::id::SandboxId;
 use specwright_shared::wire::event::{Event, FileChange, RetryReason, ToolUse};
+use specwright_shared::wire::message::MessageStatus;
+
+use crate::output::fit;
 
 /// How many findings of a rejected attempt are shown; `show --json` has all of them.
 const FINDINGS_SHOWN: usize = 5;
+
+/// How many columns of a message are shown: enough to tell it from others.
+const MESSAGE_WIDTH: usize = 60;
 
 /// The fields of a tool's input that say most about a call, best first.
 const TELLING_FIELDS: [&str; 8] =
@@ -45,8 +51,9 @@ fn with_findings(text: String, findings: &[Finding]) -> Option<Wording> {
 }
 
 /// Says what an event means; `None` for those that only machines need. `sandbox`: whose it is, so
-/// that paths in its workspace can be shown as paths in the repository.
-pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
+/// that paths in its workspace can be shown as paths in the repository. `rehearsal`: whether the run
+/// uses no model, whatever its agent calls itself.
+pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> Option<Wording> {
     match event {
         Event::ExecutionStarted(run) => {
             let first = run.phases.first().map_or("nothing", |phase| phase.as_str());
@@ -54,6 +61,9 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
             passing(format!("run with agent {}, {first} to {last}", run.agent))
         }
         Event::PhaseStarted(_) => passing("begins"),
+        Event::AgentStarted(agent) if rehearsal => {
+            passing(format!("rehearsal agent {} is up (no model)", agent.version))
+        }
         Event::AgentStarted(agent) => {
             let model = agent.model.as_deref().unwrap_or("its default model");
             passing(format!("agent {} is up, with {model}", agent.version))
@@ -154,6 +164,11 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
     }
 }
 
+/// A message with its first words, and how far it has come.
+pub(crate) fn message(status: MessageStatus, text: &str) -> String {
+    format!("message {}: “{}”", status.as_str(), fit(text, MESSAGE_WIDTH))
+}
+
 /// A tool call in a few words: the tool, and the part of its input that says most.
 fn tool_call(call: &ToolUse, sandbox: Option<SandboxId>) -> String {
     // The input may have been cut and then is no JSON any more; the tool's name says enough then.
@@ -217,7 +232,7 @@ mod tests {
                 json!({ "tool": "Read", "tool_use_id": "t",
                         "input": { "text": input, "bytes": 9, "cut": false } }),
             );
-            of(&event, Some(SandboxId(uuid::Uuid::nil()))).unwrap().text
+            of(&event, Some(SandboxId(uuid::Uuid::nil())), false).unwrap().text
         };
         assert_eq!(call(r#"{"limit":5,"file_path":"src/lib.rs"}"#), "Read src/lib.rs");
         assert_eq!(call(r#"{"file_path":"src/l"#), "Read");
@@ -235,11 +250,24 @@ mod tests {
             json!({ "attempt": 1, "max_attempts": 3, "reason": "gate_rejected",
                     "message": "7 findings", "score": null, "findings": findings }),
         );
-        let wording = of(&retry, None).unwrap();
+        let wording = of(&retry, None, false).unwrap();
         assert_eq!(wording.text, "attempt 1 of 3 not accepted (its gate): 7 findings");
         assert_eq!(wording.details.len(), FINDINGS_SHOWN + 1);
         assert_eq!(wording.details[0], "tasks[0]: is bad. Mend it.");
         assert_eq!(wording.details[FINDINGS_SHOWN], "and 2 more");
+    }
+
+    #[test]
+    fn a_rehearsal_claims_no_model() {
+        let started = event(
+            "agent.started",
+            json!({ "attempt": 1, "pid": 7, "program": "/p", "version": "2.1.330",
+                    "model": "rehearsal-model", "permission_mode": "dontAsk",
+                    "session_id": uuid::Uuid::nil() }),
+        );
+        let text = |rehearsal| of(&started, None, rehearsal).unwrap().text;
+        assert_eq!(text(true), "rehearsal agent 2.1.330 is up (no model)");
+        assert_eq!(text(false), "agent 2.1.330 is up, with rehearsal-model");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
 
 mod choice;
+mod limits;
 mod read;
 mod secret;
 mod workplace;
@@ -23,26 +24,15 @@ use std::time::Duration;
 use specwright_shared::id::{SandboxId, SpecId};
 
 pub use choice::{AgentChoice, Credential, GitHub, Start};
+pub use limits::{LIMITS, check_limits};
 pub use secret::Secret;
 
+use limits::Limits;
 use read::Reader;
-
-/// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
-const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
-/// The longest limit of one attempt: a day; beyond that a number is a slip of the pen.
-const PHASE_TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
-/// The default number of attempts per phase.
-const MAX_ATTEMPTS_DEFAULT: u8 = 3;
-/// The most attempts per phase: what has failed ten times fails for another reason.
-const MAX_ATTEMPTS_MAX: u8 = 10;
-/// The largest budget of one job that is taken as meant.
-const MAX_BUDGET_MAX_USD: f64 = 10_000.0;
-/// The most turns that are taken as meant.
-const MAX_TURNS_MAX: u32 = 10_000;
 
 /// Variables of ours that programs started by us may have. Git gets all of these: among them are the
 /// user's own ways to reach private repositories. The agent gets fewer (`agent::inherited`).
-const HANDED_ON: [&str; 29] = [
+const HANDED_ON: [&str; 30] = [
     "PATH",
     "HOME",
     "USER",
@@ -72,6 +62,7 @@ const HANDED_ON: [&str; 29] = [
     "no_proxy",
     "all_proxy",
     "GIT_CONFIG_GLOBAL",
+    "SPECWRIGHT_SANDBOX",
 ];
 
 /// All settings, checked.
@@ -181,37 +172,7 @@ impl Config {
             "https://api.anthropic.com".to_owned(),
             |text| read::web_address(text).map(|url| url.as_str().trim_end_matches('/').to_owned()),
         );
-        let model = read.optional(
-            "MODEL",
-            "a model's name without spaces, not starting with `-`",
-            |text| {
-                let fits = !text.starts_with('-') && !text.contains(char::is_whitespace);
-                fits.then(|| text.to_owned())
-            },
-        );
-        let max_turns = read.optional("MAX_TURNS", "a whole number from 1 to 10000", |text| {
-            text.parse().ok().filter(|turns| (1..=MAX_TURNS_MAX).contains(turns))
-        });
-        let max_budget_usd = read.optional(
-            "MAX_BUDGET_USD",
-            "US dollars above 0, at most 10000, like 2.50",
-            |text| {
-                let dollars: f64 = text.parse().ok()?;
-                (dollars > 0.0 && dollars <= MAX_BUDGET_MAX_USD).then_some(dollars)
-            },
-        );
-        let phase_timeout = read.or(
-            "PHASE_TIMEOUT",
-            "whole seconds from 1 to 86400",
-            PHASE_TIMEOUT_DEFAULT_SECS,
-            |text| text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs)),
-        );
-        let max_attempts = read.or(
-            "MAX_ATTEMPTS",
-            "a whole number from 1 to 10",
-            NonZeroU8::MIN.saturating_add(MAX_ATTEMPTS_DEFAULT - 1),
-            |text| text.parse::<NonZeroU8>().ok().filter(|most| most.get() <= MAX_ATTEMPTS_MAX),
-        );
+        let limits = Limits::read(&mut read);
         let die_with_parent = read.or("DIE_WITH_PARENT", "`1` or `0`", false, |text| match text {
             "1" => Some(true),
             "0" => Some(false),
@@ -244,11 +205,11 @@ impl Config {
                 agent,
                 credential,
                 model_base_url,
-                model,
-                max_turns,
-                max_budget_usd,
-                phase_timeout: Duration::from_secs(phase_timeout),
-                max_attempts,
+                model: limits.model,
+                max_turns: limits.max_turns,
+                max_budget_usd: limits.max_budget_usd,
+                phase_timeout: limits.phase_timeout,
+                max_attempts: limits.max_attempts,
                 die_with_parent,
                 phase_context_given,
                 environment,

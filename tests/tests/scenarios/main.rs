@@ -10,6 +10,7 @@ mod claude;
 mod crash;
 mod faulty;
 mod hostile;
+mod mends;
 mod readiness;
 mod reading;
 mod rehearsal;

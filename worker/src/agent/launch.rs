@@ -23,8 +23,9 @@ pub const ARGUMENTS_MAX_BYTES: usize = 96 * 1024;
 pub const PERMISSION_MODE: &str = "dontAsk";
 
 /// Variables of ours that may pass to the agent: where things are and which language, time and
-/// certificates apply. Proxies do not pass (they carry passwords, and the gateway is on loopback).
-pub const INHERITED: [&str; 15] = [
+/// certificates apply, and the mark by which whoever made the sandbox finds its processes when we are
+/// gone. Proxies do not pass (they carry passwords, and the gateway is on loopback).
+pub const INHERITED: [&str; 16] = [
     "PATH",
     "HOME",
     "USER",
@@ -40,6 +41,7 @@ pub const INHERITED: [&str; 15] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS",
+    "SPECWRIGHT_SANDBOX",
 ];
 
 /// The variable that marks every process of one agent's tree.
