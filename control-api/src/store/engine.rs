@@ -126,6 +126,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(SQLITE_BUSY);
+        let alone = alone(path).await.map_err(|error| failed(sqlx::Error::Io(error)))?;
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE)
@@ -133,6 +134,7 @@ impl Store {
             .await
             .map_err(failed)?;
         sqlx::migrate!("../migrations/sqlite").run(&writer).await.map_err(StoreError::Migrate)?;
+        drop(alone);
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE)
@@ -313,6 +315,21 @@ impl Query<'_> {
     pub(crate) async fn fetch_one<R: Row>(self) -> Result<R, StoreError> {
         self.fetch_optional().await?.ok_or(StoreError::Statement(sqlx::Error::RowNotFound))
     }
+}
+
+/// Waits until no other process opens or migrates the same SQLite file; while the answer is kept, none
+/// does. sqlx takes a lock of its own on PostgreSQL only, and two commands may start at once.
+async fn alone(database: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut path = database.as_os_str().to_owned();
+    path.push("-migrate");
+    let lock = move || {
+        let mut options = std::fs::File::options();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(lock).await.map_err(std::io::Error::other)?
 }
 
 /// A session's arguments are made for its own engine (`Session::query`), so the two cannot differ;
