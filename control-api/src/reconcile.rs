@@ -2,12 +2,14 @@
 //! two steps of a request leaves nothing that a later round does not find.
 
 mod gone_sandboxes;
+mod overdue_messages;
 
 use crate::app::App;
 
 /// Starts all duties; they end at shutdown.
 pub(crate) fn start(app: &App) {
     app.tasks.spawn(gone_sandboxes::run(app.clone()));
+    app.tasks.spawn(overdue_messages::run(app.clone()));
 }
 
 pub(crate) use gone_sandboxes::end_if_gone;

@@ -7,6 +7,7 @@
 //! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
 
 mod choice;
+pub(crate) mod handover;
 mod read;
 mod secret;
 mod workplace;
@@ -14,7 +15,7 @@ mod workplace;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
@@ -25,12 +26,26 @@ use specwright_shared::id::{SandboxId, SpecId};
 pub use choice::{AgentChoice, Credential, GitHub, Start};
 pub use secret::Secret;
 
+use crate::spool::{SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
 use read::Reader;
 
 /// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
 const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
 /// The longest limit of one attempt: a day; beyond that a number is a slip of the pen.
 const PHASE_TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
+/// The default limit of a tool call that declares none: a compiler may be silent for 25 minutes.
+const TOOL_TIMEOUT_DEFAULT_SECS: u64 = 30 * 60;
+/// The default limit of silence: turns of a model of 14 minutes without a line were seen.
+const SILENCE_TIMEOUT_DEFAULT_SECS: u64 = 15 * 60;
+/// The default limit of a model connection without a byte. The service pings more often, and the CLI
+/// gives an open stream up after 90 s itself; this is for what it does not notice.
+const MODEL_SILENCE_DEFAULT_SECS: u64 = 120;
+/// The default limit of a model connection with nothing but pings, or of an answer in one piece: ten
+/// minutes is the longest that the service takes for one.
+const MODEL_PING_DEFAULT_SECS: u64 = 600;
+/// The default limit of waiting for a service that takes no calls: usage limits are set back every
+/// five hours.
+const MODEL_PARK_DEFAULT_SECS: u64 = 6 * 60 * 60;
 /// The default number of attempts per phase.
 const MAX_ATTEMPTS_DEFAULT: u8 = 3;
 /// The most attempts per phase: what has failed ten times fails for another reason.
@@ -109,8 +124,20 @@ pub struct Config {
     pub max_budget_usd: Option<f64>,
     /// The limit of one attempt.
     pub phase_timeout: Duration,
+    /// The limit of a tool call that declares none.
+    pub tool_timeout: Duration,
+    /// How long an agent at its turn may say nothing while no tool is at work.
+    pub silence_timeout: Duration,
+    /// How long an open call of the model may bring no byte.
+    pub model_silence_timeout: Duration,
+    /// How long it may bring nothing but pings.
+    pub model_ping_timeout: Duration,
+    /// How long the job may wait, in all, for a model's service that takes no calls.
+    pub model_park_timeout: Duration,
     /// Attempts per phase.
     pub max_attempts: NonZeroU8,
+    /// What the spool may take on the disk.
+    pub spool_max_bytes: u64,
     /// Whether to end when the parent process does.
     pub die_with_parent: bool,
     /// Whether a phase context came by the environment (it is not used).
@@ -119,6 +146,16 @@ pub struct Config {
     pub environment: Vec<(OsString, OsString)>,
     /// What is logged, as `tracing` reads it (`RUST_LOG`).
     pub log_filter: String,
+}
+
+/// What is logged, before the settings as a whole are checked (`RUST_LOG`).
+pub(crate) fn log_filter() -> String {
+    std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+}
+
+/// Whether this process is to end with its parent. A wrong value is the worker's to refuse.
+pub(crate) fn dies_with_parent() -> bool {
+    std::env::var_os("DIE_WITH_PARENT").is_some_and(|value| value == "1")
 }
 
 /// Settings that were refused; one sentence each.
@@ -137,7 +174,17 @@ impl Config {
     /// # Errors
     /// [`WrongSettings`] with a sentence for each one that is missing or wrong.
     pub fn from_env() -> Result<Self, WrongSettings> {
-        Self::from_lookup(&|name| std::env::var_os(name))
+        if !handover::are_on_stdin() {
+            return Self::from_lookup(&|name| std::env::var_os(name));
+        }
+        let taken = handover::take().map_err(|error| {
+            let from = handover::SECRETS_FROM;
+            WrongSettings(vec![format!("{from}=stdin, but stdin cannot be read: {error}.")])
+        })?;
+        let secrets = handover::parse(&taken);
+        Self::from_lookup(&|name| {
+            secrets.get(OsStr::new(name)).cloned().or_else(|| std::env::var_os(name))
+        })
     }
 
     /// Reads settings from anywhere.
@@ -206,11 +253,27 @@ impl Config {
             PHASE_TIMEOUT_DEFAULT_SECS,
             |text| text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs)),
         );
+        let mut seconds = |name, default| {
+            read.or(name, "whole seconds from 1 to 86400", default, |text| {
+                text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs))
+            })
+        };
+        let tool_timeout = seconds("TOOL_TIMEOUT", TOOL_TIMEOUT_DEFAULT_SECS);
+        let silence_timeout = seconds("AGENT_SILENCE_TIMEOUT", SILENCE_TIMEOUT_DEFAULT_SECS);
+        let model_silence_timeout = seconds("MODEL_SILENCE_TIMEOUT", MODEL_SILENCE_DEFAULT_SECS);
+        let model_ping_timeout = seconds("MODEL_PING_TIMEOUT", MODEL_PING_DEFAULT_SECS);
+        let model_park_timeout = seconds("MODEL_PARK_TIMEOUT", MODEL_PARK_DEFAULT_SECS);
         let max_attempts = read.or(
             "MAX_ATTEMPTS",
             "a whole number from 1 to 10",
             NonZeroU8::MIN.saturating_add(MAX_ATTEMPTS_DEFAULT - 1),
             |text| text.parse::<NonZeroU8>().ok().filter(|most| most.get() <= MAX_ATTEMPTS_MAX),
+        );
+        let spool_max_bytes = read.or(
+            "SPOOL_MAX_BYTES",
+            "a whole number of bytes, at least 4194304",
+            SPOOL_MAX_BYTES_DEFAULT,
+            |text| text.parse().ok().filter(|bytes| *bytes >= SPOOL_MAX_BYTES_MIN),
         );
         let die_with_parent = read.or("DIE_WITH_PARENT", "`1` or `0`", false, |text| match text {
             "1" => Some(true),
@@ -248,7 +311,13 @@ impl Config {
                 max_turns,
                 max_budget_usd,
                 phase_timeout: Duration::from_secs(phase_timeout),
+                tool_timeout: Duration::from_secs(tool_timeout),
+                silence_timeout: Duration::from_secs(silence_timeout),
+                model_silence_timeout: Duration::from_secs(model_silence_timeout),
+                model_ping_timeout: Duration::from_secs(model_ping_timeout),
+                model_park_timeout: Duration::from_secs(model_park_timeout),
                 max_attempts,
+                spool_max_bytes,
                 die_with_parent,
                 phase_context_given,
                 environment,

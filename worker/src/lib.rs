@@ -3,7 +3,8 @@
 //!
 //! Start at [`run`] (the one loop: what can wake it, what it then does), then [`spool`] and
 //! [`deliver`] (the only way out), [`workspace`] (where the agent works), [`phases`] (what it is
-//! asked), [`agent`] (the process that we own).
+//! asked), [`agent`] (the process that we own), [`supervise`]
+//! (who starts the worker again).
 
 pub mod agent;
 pub mod api;
@@ -16,6 +17,7 @@ pub mod phases;
 pub mod rehearsal;
 pub mod run;
 pub mod spool;
+pub mod supervise;
 pub mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ pub const WRONG_SETTINGS: u8 = 2;
 /// The worker as a program: settings from the environment, log on stderr, the outcome as exit code.
 #[must_use]
 pub fn main_from_env() -> ExitCode {
+    let hidden = supervise::hide::secrets();
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(wrong) => {
@@ -45,12 +48,10 @@ pub fn main_from_env() -> ExitCode {
         eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
         return ExitCode::from(WRONG_SETTINGS);
     }
-    let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    log_to_stderr(&config.log_filter);
+    if let Err(error) = hidden {
+        tracing::warn!(%error, "the environment of this process, and the keys in it, can be read");
+    }
     if config.phase_context_given {
         tracing::info!("PHASE_CONTEXT_B64 is not used: the context comes with the job");
     }
@@ -73,6 +74,17 @@ pub fn main_from_env() -> ExitCode {
         tracing::error!(outcome = %ended.outcome, message = ended.message, "the run is over");
     }
     ExitCode::from(ended.outcome.exit_code())
+}
+
+fn log_to_stderr(filter: &str) {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        // It would say so with `eprintln!`, which panics when stderr is a file on a full disk: a
+        // line that cannot be logged must not end the task that logs.
+        .log_internal_errors(false)
+        .init();
 }
 
 /// Makes ring the TLS provider of this process. Another part of it may have done so already: that is

@@ -13,7 +13,7 @@ use crate::config::Config;
 const MARK_FILE: &str = "workspace.json";
 
 /// Who signs the snapshot.
-const SIGNATURE: [&str; 6] = [
+pub(super) const SIGNATURE: [&str; 6] = [
     "-c",
     "user.name=Specwright",
     "-c",
