@@ -31,9 +31,10 @@ pub(crate) struct Context {
 }
 
 /// Does what the command line asks for.
-pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+pub(crate) async fn run(mut cli: Cli) -> Result<Exit, Failure> {
     let config = Config::read(cli.global.data_dir.clone())
         .map_err(|error| Failure::of(Exit::NotReady, error))?;
+    cli.global.server = cli.global.server.or_else(|| config.server.clone());
     start_log(&cli, &config)?;
     let interrupts = Interrupts::listen()?;
     let mut context = Context { global: cli.global, config, out: Out::default(), interrupts };

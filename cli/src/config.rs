@@ -1,11 +1,12 @@
 //! What the command line takes from its environment, read here and nowhere else.
 //!
-//! Settings that are also options (`--server`, `--data-dir`, `--database`) are read by clap.
+//! An option wins over its variable.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use etcetera::{BaseStrategy as _, HomeDirError, base_strategy::Xdg};
+use specwright_worker::config::{LIMITS, WrongSettings, check_limits};
 
 /// The name of our directory below the user's data and config directories.
 const OWN_DIRECTORY: &str = "specwright";
@@ -23,6 +24,12 @@ pub(crate) struct Config {
     pub(crate) token: Option<String>,
     /// The owner token that `serve` is to take instead of the one in the config directory.
     pub(crate) owner_token: Option<String>,
+    /// The control API to talk to, where no option says it.
+    pub(crate) server: Option<String>,
+    /// The database of `serve`, where no option says it.
+    pub(crate) database: Option<String>,
+    /// What limits a job, for the worker to read: checked here before anything is stored.
+    limits: Vec<(&'static str, OsString)>,
     /// Where programs are looked for.
     pub(crate) path: OsString,
     /// The variable that holds a key for the model, if one does; never the key.
@@ -59,6 +66,7 @@ impl Config {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
         let data_dir = data_dir.filter(|dir| !dir.as_os_str().is_empty());
+        let data_dir = data_dir.or_else(|| set("SPECWRIGHT_DATA_DIR").map(PathBuf::from));
         let config_dir = set("SPECWRIGHT_CONFIG_DIR").map(PathBuf::from);
         let (data_dir, config_dir) = match (data_dir, config_dir) {
             (Some(data), Some(config)) => (data, config),
@@ -77,10 +85,35 @@ impl Config {
             config_dir: absolute(config_dir)?,
             token: text("SPECWRIGHT_TOKEN"),
             owner_token: text("SPECWRIGHT_OWNER_TOKEN"),
+            server: text("SPECWRIGHT_URL"),
+            database: text("SPECWRIGHT_DATABASE_URL"),
+            limits: LIMITS.into_iter().filter_map(|name| Some((name, set(name)?))).collect(),
             path: set("PATH").unwrap_or_default(),
             model_key: MODEL_KEYS.into_iter().find(|name| set(name).is_some()),
             smart_terminal: set("TERM").is_none_or(|term| term != "dumb"),
         })
+    }
+
+    /// Checks the limits of a job, and the model that an option names, as its worker will.
+    pub(crate) fn check_limits(&self, model: Option<&str>) -> Result<(), WrongSettings> {
+        let variable = |name: &str| {
+            let given = self.limits.iter().find(|(known, _)| *known == name);
+            given.map(|(_, value)| value.clone())
+        };
+        match model {
+            None => check_limits(&variable),
+            Some(model) => check_limits(&|name| match name {
+                "MODEL" => Some(model.into()),
+                _ => variable(name),
+            })
+            .map_err(|WrongSettings(wrong)| {
+                let named = |sentence: String| match sentence.strip_prefix("MODEL ") {
+                    Some(rest) => format!("--model {rest}"),
+                    None => sentence,
+                };
+                WrongSettings(wrong.into_iter().map(named).collect())
+            }),
+        }
     }
 }
 
@@ -104,6 +137,18 @@ mod tests {
         ]);
         assert_eq!(config.model_key, Some("CLAUDE_CODE_OAUTH_TOKEN"));
         assert!(config.token.is_none());
+    }
+
+    #[test]
+    fn a_limit_that_a_worker_would_refuse_is_refused_by_its_name() {
+        let config = read(&[("SPECWRIGHT_CONFIG_DIR", "/c"), ("MAX_ATTEMPTS", "99")]);
+        let wrong = config.check_limits(Some("a b")).unwrap_err().to_string();
+        assert!(wrong.contains("MAX_ATTEMPTS must be a whole number from 1 to 10"), "{wrong}");
+        assert!(wrong.contains("--model must be a model's name"), "{wrong}");
+        let config = read(&[("SPECWRIGHT_CONFIG_DIR", "/c"), ("MAX_ATTEMPTS", "2")]);
+        assert_eq!(config.check_limits(None), Ok(()));
+        // An empty option is a value, as the shell gave it.
+        assert!(config.check_limits(Some("-x")).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use specwright_control_api::client::ClientError;
 use specwright_shared::wire::problem::ProblemType;
+use specwright_worker::config::WrongSettings;
 
 /// What the exit codes mean; the end of `--help` of what can end in all of these ways.
 pub(crate) const HELP: &str = "\
@@ -84,6 +85,12 @@ impl Failure {
             cause = below.source();
         }
         report
+    }
+}
+
+impl From<WrongSettings> for Failure {
+    fn from(wrong: WrongSettings) -> Self {
+        Self::of(Exit::Usage, wrong)
     }
 }
 

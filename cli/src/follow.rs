@@ -85,19 +85,30 @@ pub(crate) async fn follow(
                         if on_interrupt == OnInterrupt::Leave {
                             return Ok(Followed::Left);
                         }
-                        if std::mem::replace(&mut interrupted, true) {
-                            cancel(client, run.spec, true).await?;
-                            display.note("ended at once");
-                            return Ok(Followed::Left);
+                        if !std::mem::replace(&mut interrupted, true) {
+                            display.note(
+                                "stopping; the spec can be resumed. Once more ends the agent at once",
+                            );
+                            tokio::select! {
+                                asked = cancel(client, run.spec, false) => {
+                                    asked?;
+                                    continue;
+                                }
+                                // Whoever waits for an answer in vain is heard, too.
+                                () = interrupts.next() => {}
+                            }
                         }
-                        display.note(
-                            "stopping; the spec can be resumed. Once more ends the agent at once",
-                        );
-                        cancel(client, run.spec, false).await?;
+                        display.note("ending it at once");
+                        tokio::select! {
+                            ended = cancel(client, run.spec, true) => ended?,
+                            () = interrupts.next() => display.note("no answer; it is left alone"),
+                        }
+                        return Ok(Followed::Left);
                     }
                 }
             }
         };
+        know_messages(client, &page, timeline).await?;
         if show(&page, timeline, display, out) && on_interrupt == OnInterrupt::Leave {
             return Ok(Followed::Left);
         }
@@ -112,6 +123,22 @@ pub(crate) async fn follow(
         }
         run.after = page.next.or(run.after);
     }
+}
+
+/// Fetches what was said where an event is about it: the event has only the message's id.
+async fn know_messages(
+    client: &Client,
+    page: &Page<EventView>,
+    timeline: &mut Timeline,
+) -> Result<(), ClientError> {
+    for view in &page.items {
+        if timeline.asks_for(view)
+            && let Some(sandbox) = view.sandbox_id
+        {
+            timeline.know(client.messages(sandbox).await?);
+        }
+    }
+    Ok(())
 }
 
 /// Shows a page; true when nobody reads what is shown any more.

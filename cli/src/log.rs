@@ -1,12 +1,13 @@
 //! Where logs go: to a file in the data directory, so that a command's answer holds nothing else;
 //! for `serve`, whose only answer is its address, to stderr.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use specwright_control_api::private_directory;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
@@ -64,7 +65,7 @@ fn builder() -> SubscriberBuilder<
 
 fn open(data_dir: &Path, path: &Path) -> io::Result<fs::File> {
     // What is planned, and the log that may name it, are their owner's.
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+    private_directory(data_dir)?;
     if path.metadata().is_ok_and(|meta| meta.len() > ASIDE_AT_BYTES) {
         fs::rename(path, path.with_extension("log.1"))?;
     }

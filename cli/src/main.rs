@@ -36,6 +36,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::tell;
 
 fn main() -> ExitCode {
+    // Whatever we and what we start make is for this user alone, also where a library makes it.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let mut arguments = std::env::args_os().skip(1);
     // What sandboxes run is taken first: it has settings of its own and nothing of the rest.
     match arguments.next().as_deref().and_then(OsStr::to_str) {

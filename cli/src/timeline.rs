@@ -1,9 +1,13 @@
 //! A run as its events tell it: a pure fold. What the live display, the plain lines and the end of a
 //! run show is read from here.
 
+use std::collections::BTreeMap;
+
+use specwright_shared::id::MessageId;
 use specwright_shared::phase::{Phase, PhaseStatus};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::{Decoded, Event, EventView};
+use specwright_shared::wire::message::Message;
 use specwright_shared::wire::spec::PhaseView;
 
 use crate::wording::{self, Wording};
@@ -42,6 +46,8 @@ pub(crate) struct Timeline {
     pub(crate) began: Option<Timestamp>,
     /// Whether no model is used.
     pub(crate) rehearsal: bool,
+    /// What was said to the agents, for events that name a message only by its id.
+    said: BTreeMap<MessageId, String>,
 }
 
 /// An event in words, with its place in the run.
@@ -74,7 +80,12 @@ impl Timeline {
                 activity: String::new(),
             }
         };
-        Self { phases: Phase::ALL.into_iter().map(line).collect(), began: None, rehearsal: false }
+        Self {
+            phases: Phase::ALL.into_iter().map(line).collect(),
+            began: None,
+            rehearsal: false,
+            said: BTreeMap::new(),
+        }
     }
 
     /// What all phases cost together, in US dollars.
@@ -85,6 +96,19 @@ impl Timeline {
     /// How many phases are accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.phases.iter().filter(|line| line.status == PhaseStatus::Accepted).count()
+    }
+
+    /// Keeps what messages say, for the events that come.
+    pub(crate) fn know(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.said.extend(messages.into_iter().map(|message| (message.id, message.text)));
+    }
+
+    /// Whether an event is about a message whose text is not known yet.
+    pub(crate) fn asks_for(&self, view: &EventView) -> bool {
+        view.event.kind == "agent.message_injected"
+            && matches!(view.event.decode(), Ok(Decoded::Known(event))
+                if matches!(&*event, Event::MessageInjected(message)
+                    if !self.said.contains_key(&message.message_id)))
     }
 
     /// Takes an event in, and says what it means to a person.
@@ -109,7 +133,12 @@ impl Timeline {
                 }
             }
         }
-        let wording = wording::of(&event, view.sandbox_id);
+        let mut wording = wording::of(&event, view.sandbox_id, self.rehearsal);
+        if let (Event::MessageInjected(message), Some(wording)) = (&event, &mut wording)
+            && let Some(text) = self.said.get(&message.message_id)
+        {
+            wording.text = wording::message(message.status, text);
+        }
         if let Some(line) = self.phases.iter_mut().find(|line| Some(line.phase) == raw.phase) {
             line.take(&event, raw.at);
             if let Some(wording) = wording.as_ref().filter(|_| line.status == PhaseStatus::Running)

@@ -6,9 +6,15 @@ use specwright_shared::finding::Finding;
 use specwright_shared::id::SandboxId;
 use specwright_shared::liveness::LoopKind;
 use specwright_shared::wire::event::{Event, FileChange, ResumeRung, RetryReason, ToolUse};
+use specwright_shared::wire::message::MessageStatus;
+
+use crate::output::fit;
 
 /// How many findings of a rejected attempt are shown; `show --json` has all of them.
 const FINDINGS_SHOWN: usize = 5;
+
+/// How many columns of a message are shown: enough to tell it from others.
+const MESSAGE_WIDTH: usize = 60;
 
 /// The fields of a tool's input that say most about a call, best first.
 const TELLING_FIELDS: [&str; 8] =
@@ -46,8 +52,9 @@ fn with_findings(text: String, findings: &[Finding]) -> Option<Wording> {
 }
 
 /// Says what an event means; `None` for those that only machines need. `sandbox`: whose it is, so
-/// that paths in its workspace can be shown as paths in the repository.
-pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
+/// that paths in its workspace can be shown as paths in the repository. `rehearsal`: whether the run
+/// uses no model, whatever its agent calls itself.
+pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> Option<Wording> {
     match event {
         Event::ExecutionStarted(run) => {
             let first = run.phases.first().map_or("nothing", |phase| phase.as_str());
@@ -55,6 +62,9 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
             passing(format!("run with agent {}, {first} to {last}", run.agent))
         }
         Event::PhaseStarted(_) => passing("begins"),
+        Event::AgentStarted(agent) if rehearsal => {
+            passing(format!("rehearsal agent {} is up (no model)", agent.version))
+        }
         Event::AgentStarted(agent) => {
             let model = agent.model.as_deref().unwrap_or("its default model");
             passing(format!("agent {} is up, with {model}", agent.version))
@@ -104,7 +114,9 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
             let why = message.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
             notable(format!("message {}: {}{why}", message.message_id, message.status.as_str()))
         }
-        Event::AgentInterrupted(why) => notable(format!("the agent was interrupted: {}", why.reason)),
+        Event::AgentInterrupted(why) => {
+            notable(format!("the agent was interrupted: {}", why.reason))
+        }
         Event::AgentRetrying(wait) => {
             let what = wait
                 .error_status
@@ -193,13 +205,21 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>) -> Option<Wording> {
         )),
         Event::EventsDropped(lost) => notable(format!(
             "{} of little weight given up: the sandbox's disk is nearly full",
-            count(usize::try_from(lost.dropped.values().sum::<u64>()).unwrap_or(usize::MAX), "event")
+            count(
+                usize::try_from(lost.dropped.values().sum::<u64>()).unwrap_or(usize::MAX),
+                "event"
+            )
         )),
         Event::ExecutionCompleted(_) => passing("run completed"),
         Event::ExecutionFailed(failed) => {
             passing(format!("run ended: {}: {}", failed.outcome, failed.message))
         }
     }
+}
+
+/// A message with its first words, and how far it has come.
+pub(crate) fn message(status: MessageStatus, text: &str) -> String {
+    format!("message {}: “{}”", status.as_str(), fit(text, MESSAGE_WIDTH))
 }
 
 /// A tool call in a few words: the tool, and the part of its input that says most.
@@ -265,7 +285,7 @@ mod tests {
                 json!({ "tool": "Read", "tool_use_id": "t",
                         "input": { "text": input, "bytes": 9, "cut": false } }),
             );
-            of(&event, Some(SandboxId(uuid::Uuid::nil()))).unwrap().text
+            of(&event, Some(SandboxId(uuid::Uuid::nil())), false).unwrap().text
         };
         assert_eq!(call(r#"{"limit":5,"file_path":"src/lib.rs"}"#), "Read src/lib.rs");
         assert_eq!(call(r#"{"file_path":"src/l"#), "Read");
@@ -283,11 +303,24 @@ mod tests {
             json!({ "attempt": 1, "max_attempts": 3, "reason": "gate_rejected",
                     "message": "7 findings", "score": null, "findings": findings }),
         );
-        let wording = of(&retry, None).unwrap();
+        let wording = of(&retry, None, false).unwrap();
         assert_eq!(wording.text, "attempt 1 of 3 not accepted (its gate): 7 findings");
         assert_eq!(wording.details.len(), FINDINGS_SHOWN + 1);
         assert_eq!(wording.details[0], "tasks[0]: is bad. Mend it.");
         assert_eq!(wording.details[FINDINGS_SHOWN], "and 2 more");
+    }
+
+    #[test]
+    fn a_rehearsal_claims_no_model() {
+        let started = event(
+            "agent.started",
+            json!({ "attempt": 1, "pid": 7, "program": "/p", "version": "2.1.330",
+                    "model": "rehearsal-model", "permission_mode": "dontAsk",
+                    "session_id": uuid::Uuid::nil() }),
+        );
+        let text = |rehearsal| of(&started, None, rehearsal).unwrap().text;
+        assert_eq!(text(true), "rehearsal agent 2.1.330 is up (no model)");
+        assert_eq!(text(false), "agent 2.1.330 is up, with rehearsal-model");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,8 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     /// SHA-256 of the owner's token.
     pub(crate) owner_hash: [u8; 32],
+    /// Takes the owner's token out of what is to be stored.
+    pub(crate) redactor: Redactor,
     pub(crate) wakes: Wakes,
     pub(crate) provider: Provider,
     pub(crate) data_dir: PathBuf,

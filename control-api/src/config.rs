@@ -14,8 +14,9 @@ pub const LEASE: Duration = Duration::from_secs(90);
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What workers of local sandboxes may have of this process's environment: where programs, homes,
-/// certificates and proxies are, how to reach the model, and the limits of a job. Nothing else
-/// gets in, so no key that happens to lie about.
+/// certificates and proxies are, how to reach the model and private repositories, and the limits of a
+/// job. Nothing else gets in, so no key that happens to lie about. What of it reaches the agent is for
+/// the worker to say: no key, and no way to one.
 pub const HANDED_ON: &[&str] = &[
     "PATH",
     "HOME",
@@ -23,6 +24,8 @@ pub const HANDED_ON: &[&str] = &[
     "LC_ALL",
     "TZ",
     "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "GITHUB_TOKEN",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",

@@ -31,7 +31,9 @@ pub(crate) enum ExecuteError {
     NotFound(SpecId),
     #[error("the spec {0} is being executed already; cancel it first, or wait for its end")]
     AlreadyExecuting(SpecId),
-    #[error("the spec is completed; say `from` which phase to do it again")]
+    #[error(
+        "the spec is completed; name the phase to do again from (`from`, on the command line --from)"
+    )]
     Completed,
     #[error("`agent` is `{0}`; it is `claude`, `rehearsal`, or the absolute path of a program")]
     Agent(String),

@@ -3,8 +3,9 @@
 //! What holds: `(sandbox, seq)` is an event's identity, so a replay changes nothing and gets the same
 //! answer; a gap is answered with the number that comes next; an older generation is refused; events,
 //! what they mean and the acknowledgement are committed together or not at all; unknown types are
-//! stored and mean nothing. What a terminal event ended stays as it was: events behind it in the
-//! same batch are kept as facts without effect, later batches are refused.
+//! stored and mean nothing; the owner's token is in nothing that is stored. What a terminal event
+//! ended stays as it was: events behind it in the same batch are kept as facts without effect, later
+//! batches are refused.
 
 mod effects;
 mod gate;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::phase::SandboxState;
+use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::{Decoded, RawEvent};
 use specwright_shared::wire::sandbox::{Ack, BATCH_MAX_EVENTS, Batch};
@@ -110,6 +112,7 @@ pub(crate) struct Taken {
 /// [`IngestError`]; nothing of the batch is stored then.
 pub(crate) async fn ingest(
     store: &Store,
+    redactor: &Redactor,
     sandbox: SandboxId,
     batch: Batch,
     now: Timestamp,
@@ -143,7 +146,7 @@ pub(crate) async fn ingest(
 
     for event in fresh {
         let seq = event.seq;
-        take(&mut write, &mut run, event).await.map_err(|refusal| refusal.at(seq))?;
+        take(&mut write, &mut run, redactor, event).await.map_err(|refusal| refusal.at(seq))?;
     }
     run.sandbox.acked_seq = acked;
     run.sandbox.lease_expires_at = now.plus(lease);
@@ -169,7 +172,12 @@ fn check_order(events: &[RawEvent]) -> Result<(), IngestError> {
     Ok(())
 }
 
-async fn take(write: &mut store::Write, run: &mut Run, mut event: RawEvent) -> Result<(), Refusal> {
+async fn take(
+    write: &mut store::Write,
+    run: &mut Run,
+    redactor: &Redactor,
+    mut event: RawEvent,
+) -> Result<(), Refusal> {
     if event.kind.is_empty()
         || event.kind.chars().count() > KIND_MAX_CHARS
         || event.kind.chars().any(char::is_control)
@@ -179,6 +187,7 @@ async fn take(write: &mut store::Write, run: &mut Run, mut event: RawEvent) -> R
         )));
     }
     replace_nul(&mut event.data);
+    gate::redact(redactor, &mut event)?;
     let decoded = event.decode().map_err(|error| Refusal::Invalid(error.to_string()))?;
     run.record(write, &event, true).await?;
     match decoded {

@@ -14,6 +14,7 @@ mod config;
 mod execution;
 mod extract;
 mod ingest;
+mod private;
 mod problem;
 mod reconcile;
 mod router;
@@ -30,5 +31,6 @@ mod testing;
 
 pub use auth::{ListenRefused, OwnerToken, OwnerTokenError, check_listen, owner_token};
 pub use config::{Config, HANDED_ON, HEARTBEAT, LEASE, WorkerProgram, environment_to_hand_on};
-pub use serve::{ServeError, serve};
+pub use private::private_directory;
+pub use serve::{ServeError, reachable, serve};
 pub use store::StoreError;

@@ -6,8 +6,10 @@ mod overdue_messages;
 
 use crate::app::App;
 
-/// Starts all duties; they end at shutdown.
-pub(crate) fn start(app: &App) {
+/// Does each duty once, so that the first answer after a crash is true, and starts them all; they end
+/// at shutdown.
+pub(crate) async fn start(app: &App) {
+    gone_sandboxes::look(app).await;
     app.tasks.spawn(gone_sandboxes::run(app.clone()));
     app.tasks.spawn(overdue_messages::run(app.clone()));
 }

@@ -63,9 +63,9 @@ impl Provider {
     }
 
     /// Ends what runs in a place, and waits until it is gone.
-    pub(crate) async fn end(&self, place: Option<&Value>) {
+    pub(crate) async fn end(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) {
         match self {
-            Self::Local(local) => local.end(place).await,
+            Self::Local(local) => local.end(app, sandbox, place).await,
         }
     }
 }

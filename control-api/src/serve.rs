@@ -1,19 +1,19 @@
 //! The life of one control API: open the store, serve, end in order.
 
-use std::fs::DirBuilder;
 use std::future::IntoFuture as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use specwright_shared::redact::Redactor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{Api, App};
 use crate::config::Config;
+use crate::private::private_directory;
 use crate::problem::chain;
 use crate::sandboxes::Provider;
 use crate::sandboxes::local::Local;
@@ -40,8 +40,8 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// The store could not be opened.
-    #[error("the store could not be opened")]
+    /// The store could not be opened; its own sentence says why.
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The listener is broken.
     #[error("the listening socket does not work")]
@@ -60,7 +60,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let ends_sandboxes = config.end_sandboxes_on_shutdown;
     let app = open(config, &listener).await?;
-    reconcile::start(&app);
+    reconcile::start(&app).await;
 
     let stop_accepting = CancellationToken::new();
     let mut server = Box::pin(
@@ -99,8 +99,7 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
     // Workers stand in directories of their own, where a relative path would mean another place.
     let data_dir = std::path::absolute(&config.data_dir)
         .and_then(|path| {
-            // For this user only: ideas, repositories' contents and transcripts are in it.
-            DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+            private_directory(&path)?;
             Ok(path)
         })
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
@@ -113,6 +112,7 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
     let api = Api {
         store: Store::open(&config.database_url).await?,
         owner_hash: auth::hash(config.owner_token.secret()),
+        redactor: Redactor::new([config.owner_token.secret().to_owned()]),
         wakes: crate::wake::Wakes::default(),
         provider: Provider::Local(local),
         data_dir,
@@ -125,8 +125,9 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
     Ok(Arc::new(api))
 }
 
-/// Where a worker on this machine reaches a listener: one on all addresses, too, is on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// Where a listener is reached from this machine: one on all addresses, too, is on loopback.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -148,7 +149,8 @@ async fn end_own_sandboxes(app: &App) {
             };
             match found.await {
                 Ok(found) => {
-                    app.provider.end(found.and_then(|found| found.place).as_ref()).await;
+                    let place = found.and_then(|found| found.place);
+                    app.provider.end(&app, sandbox, place.as_ref()).await;
                 }
                 Err(error) => {
                     tracing::error!(%sandbox, error = chain(&error), "a sandbox was not ended");

@@ -38,6 +38,17 @@ pub enum StoreError {
     /// The database could not be opened.
     #[error("the database at {0} could not be opened")]
     Open(String, #[source] sqlx::Error),
+    /// No server can be talked to.
+    #[error("no PostgreSQL server can be reached at {place}: {why}")]
+    Unreachable {
+        /// Host and port, or the socket; never the whole address, which may hold a password.
+        place: String,
+        /// Why, in our words.
+        why: &'static str,
+        /// What the connection said, if it spoke.
+        #[source]
+        source: Option<sqlx::Error>,
+    },
     /// The schema could not be brought up to date.
     #[error("the database's schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),

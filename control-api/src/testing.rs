@@ -70,8 +70,14 @@ impl Running {
 
     /// Ends it in order, and starts another one on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async || ()).await
+    }
+
+    /// The same, with something that happens between the two.
+    pub(crate) async fn restart_after(self, between: impl AsyncFnOnce()) -> Self {
         let (config, directory) = (self.config.clone(), Arc::clone(&self.directory));
         self.end().await;
+        between().await;
         Self::start(config, directory).await
     }
 

@@ -23,9 +23,9 @@ pub struct Contents(BTreeMap<PathBuf, Entry>);
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     mode: u32,
-    /// Only of the work tree, where it makes a build system work again. Git itself touches objects
-    /// that it is asked to write and has already, also through a clone's hard link.
-    modified: Option<(i64, i64)>,
+    /// Also of `.git`: git touches objects that it is asked to write and has already, even through a
+    /// clone's hard link, and a lock that came and went shows in its directory.
+    modified: (i64, i64),
     content: Vec<u8>,
 }
 
@@ -121,7 +121,7 @@ impl Repository {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Everything in it, byte for byte, with modes, and the work tree's times of change.
+    /// Everything in it, byte for byte, with modes and times of change.
     #[must_use]
     pub fn contents(&self) -> Contents {
         Contents::of(&self.path)
@@ -151,8 +151,7 @@ impl Contents {
                 };
                 let mode = about.permissions().mode();
                 let name = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
-                let in_work_tree = !name.starts_with(".git");
-                let modified = in_work_tree.then(|| (about.mtime(), about.mtime_nsec()));
+                let modified = (about.mtime(), about.mtime_nsec());
                 entries.insert(name, Entry { mode, modified, content });
             }
         }

@@ -10,7 +10,9 @@ use specwright_shared::excerpt::Excerpt;
 use specwright_shared::id::SandboxId;
 use specwright_shared::wire::message::Poll;
 use specwright_shared::wire::problem::{Problem, ProblemType};
-use specwright_shared::wire::sandbox::{Ack, Heartbeat, HeartbeatAck, Hello, TranscriptSaved, Welcome};
+use specwright_shared::wire::sandbox::{
+    Ack, Heartbeat, HeartbeatAck, Hello, TranscriptSaved, Welcome,
+};
 
 use crate::config::Secret;
 use crate::deliver::Parcel;
@@ -159,7 +161,10 @@ impl Api {
         let request = self
             .http
             .put(format!("{}/transcript", self.base))
-            .query(&[("session_id", session_id.to_string()), ("generation", generation.to_string())])
+            .query(&[
+                ("session_id", session_id.to_string()),
+                ("generation", generation.to_string()),
+            ])
             .header(http::header::CONTENT_TYPE, "application/gzip")
             .body(packed);
         self.send(request).await

@@ -8,6 +8,7 @@
 
 mod choice;
 pub(crate) mod handover;
+mod limits;
 mod read;
 mod secret;
 mod workplace;
@@ -24,40 +25,16 @@ use std::time::Duration;
 use specwright_shared::id::{SandboxId, SpecId};
 
 pub use choice::{AgentChoice, Credential, GitHub, Start};
+pub use limits::{LIMITS, check_limits};
 pub use secret::Secret;
 
 use crate::spool::{SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
+use limits::Limits;
 use read::Reader;
-
-/// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
-const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
-/// The longest limit of one attempt: a day; beyond that a number is a slip of the pen.
-const PHASE_TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
-/// The default limit of a tool call that declares none: a compiler may be silent for 25 minutes.
-const TOOL_TIMEOUT_DEFAULT_SECS: u64 = 30 * 60;
-/// The default limit of silence: turns of a model of 14 minutes without a line were seen.
-const SILENCE_TIMEOUT_DEFAULT_SECS: u64 = 15 * 60;
-/// The default limit of a model connection without a byte. The service pings more often, and the CLI
-/// gives an open stream up after 90 s itself; this is for what it does not notice.
-const MODEL_SILENCE_DEFAULT_SECS: u64 = 120;
-/// The default limit of a model connection with nothing but pings, or of an answer in one piece: ten
-/// minutes is the longest that the service takes for one.
-const MODEL_PING_DEFAULT_SECS: u64 = 600;
-/// The default limit of waiting for a service that takes no calls: usage limits are set back every
-/// five hours.
-const MODEL_PARK_DEFAULT_SECS: u64 = 6 * 60 * 60;
-/// The default number of attempts per phase.
-const MAX_ATTEMPTS_DEFAULT: u8 = 3;
-/// The most attempts per phase: what has failed ten times fails for another reason.
-const MAX_ATTEMPTS_MAX: u8 = 10;
-/// The largest budget of one job that is taken as meant.
-const MAX_BUDGET_MAX_USD: f64 = 10_000.0;
-/// The most turns that are taken as meant.
-const MAX_TURNS_MAX: u32 = 10_000;
 
 /// Variables of ours that programs started by us may have. Git gets all of these: among them are the
 /// user's own ways to reach private repositories. The agent gets fewer (`agent::inherited`).
-const HANDED_ON: [&str; 29] = [
+const HANDED_ON: [&str; 30] = [
     "PATH",
     "HOME",
     "USER",
@@ -87,6 +64,7 @@ const HANDED_ON: [&str; 29] = [
     "no_proxy",
     "all_proxy",
     "GIT_CONFIG_GLOBAL",
+    "SPECWRIGHT_SANDBOX",
 ];
 
 /// All settings, checked.
@@ -228,47 +206,7 @@ impl Config {
             "https://api.anthropic.com".to_owned(),
             |text| read::web_address(text).map(|url| url.as_str().trim_end_matches('/').to_owned()),
         );
-        let model = read.optional(
-            "MODEL",
-            "a model's name without spaces, not starting with `-`",
-            |text| {
-                let fits = !text.starts_with('-') && !text.contains(char::is_whitespace);
-                fits.then(|| text.to_owned())
-            },
-        );
-        let max_turns = read.optional("MAX_TURNS", "a whole number from 1 to 10000", |text| {
-            text.parse().ok().filter(|turns| (1..=MAX_TURNS_MAX).contains(turns))
-        });
-        let max_budget_usd = read.optional(
-            "MAX_BUDGET_USD",
-            "US dollars above 0, at most 10000, like 2.50",
-            |text| {
-                let dollars: f64 = text.parse().ok()?;
-                (dollars > 0.0 && dollars <= MAX_BUDGET_MAX_USD).then_some(dollars)
-            },
-        );
-        let phase_timeout = read.or(
-            "PHASE_TIMEOUT",
-            "whole seconds from 1 to 86400",
-            PHASE_TIMEOUT_DEFAULT_SECS,
-            |text| text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs)),
-        );
-        let mut seconds = |name, default| {
-            read.or(name, "whole seconds from 1 to 86400", default, |text| {
-                text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs))
-            })
-        };
-        let tool_timeout = seconds("TOOL_TIMEOUT", TOOL_TIMEOUT_DEFAULT_SECS);
-        let silence_timeout = seconds("AGENT_SILENCE_TIMEOUT", SILENCE_TIMEOUT_DEFAULT_SECS);
-        let model_silence_timeout = seconds("MODEL_SILENCE_TIMEOUT", MODEL_SILENCE_DEFAULT_SECS);
-        let model_ping_timeout = seconds("MODEL_PING_TIMEOUT", MODEL_PING_DEFAULT_SECS);
-        let model_park_timeout = seconds("MODEL_PARK_TIMEOUT", MODEL_PARK_DEFAULT_SECS);
-        let max_attempts = read.or(
-            "MAX_ATTEMPTS",
-            "a whole number from 1 to 10",
-            NonZeroU8::MIN.saturating_add(MAX_ATTEMPTS_DEFAULT - 1),
-            |text| text.parse::<NonZeroU8>().ok().filter(|most| most.get() <= MAX_ATTEMPTS_MAX),
-        );
+        let limits = Limits::read(&mut read);
         let spool_max_bytes = read.or(
             "SPOOL_MAX_BYTES",
             "a whole number of bytes, at least 4194304",
@@ -307,16 +245,16 @@ impl Config {
                 agent,
                 credential,
                 model_base_url,
-                model,
-                max_turns,
-                max_budget_usd,
-                phase_timeout: Duration::from_secs(phase_timeout),
-                tool_timeout: Duration::from_secs(tool_timeout),
-                silence_timeout: Duration::from_secs(silence_timeout),
-                model_silence_timeout: Duration::from_secs(model_silence_timeout),
-                model_ping_timeout: Duration::from_secs(model_ping_timeout),
-                model_park_timeout: Duration::from_secs(model_park_timeout),
-                max_attempts,
+                model: limits.model,
+                max_turns: limits.max_turns,
+                max_budget_usd: limits.max_budget_usd,
+                phase_timeout: limits.phase_timeout,
+                max_attempts: limits.max_attempts,
+                tool_timeout: limits.tool_timeout,
+                silence_timeout: limits.silence_timeout,
+                model_silence_timeout: limits.model_silence_timeout,
+                model_ping_timeout: limits.model_ping_timeout,
+                model_park_timeout: limits.model_park_timeout,
                 spool_max_bytes,
                 die_with_parent,
                 phase_context_given,
@@ -334,6 +272,12 @@ impl Config {
         secrets.extend(self.github.token.iter().map(|token| token.reveal().to_owned()));
         secrets.extend(self.credential.iter().map(|key| key.secret().reveal().to_owned()));
         secrets
+    }
+
+    /// Takes these values out of all that is written down, shown or sent on.
+    #[must_use]
+    pub fn redactor(&self) -> specwright_shared::redact::Redactor {
+        specwright_shared::redact::Redactor::new(self.secrets())
     }
 
     /// Whether no model is used.

@@ -13,6 +13,7 @@ pub mod deliver;
 pub mod gateway;
 pub mod health;
 pub mod inbox;
+mod log;
 pub mod phases;
 pub mod rehearsal;
 pub mod run;
@@ -48,7 +49,7 @@ pub fn main_from_env() -> ExitCode {
         eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
         return ExitCode::from(WRONG_SETTINGS);
     }
-    log_to_stderr(&config.log_filter);
+    log::to_stderr(&config.log_filter, config.redactor());
     if let Err(error) = hidden {
         tracing::warn!(%error, "the environment of this process, and the keys in it, can be read");
     }
@@ -74,17 +75,6 @@ pub fn main_from_env() -> ExitCode {
         tracing::error!(outcome = %ended.outcome, message = ended.message, "the run is over");
     }
     ExitCode::from(ended.outcome.exit_code())
-}
-
-fn log_to_stderr(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        // It would say so with `eprintln!`, which panics when stderr is a file on a full disk: a
-        // line that cannot be logged must not end the task that logs.
-        .log_internal_errors(false)
-        .init();
 }
 
 /// Makes ring the TLS provider of this process. Another part of it may have done so already: that is

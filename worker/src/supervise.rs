@@ -39,7 +39,10 @@ const LEFTOVERS: Duration = Duration::from_secs(3);
 #[must_use]
 pub fn main(worker: Vec<OsString>) -> ExitCode {
     let hidden = hide::secrets();
-    crate::log_to_stderr(&crate::config::log_filter());
+    crate::log::to_stderr(
+        &crate::config::log_filter(),
+        specwright_shared::redact::Redactor::default(),
+    );
     if let Err(error) = hidden {
         tracing::warn!(%error, "the environment of this process, and the keys in it, can be read");
     }

@@ -4,6 +4,8 @@
 //! - the user's work tree and `.git` are read, never written: the last commit of a local repository
 //!   is cloned over git's own protocol (nothing is linked that could be written through), what is
 //!   uncommitted is copied over and committed as a snapshot in the clone only;
+//! - a path means the work tree as it stands, with what is uncommitted; a URL, also a `file://` one,
+//!   means what is committed there, so that it may lead to a repository without a work tree;
 //! - the clone has no remote and no credentials;
 //! - planning changes nothing: the place is compared before and after each attempt; a clone is put
 //!   back, a directory that we did not clone is not touched, its changes are named.
@@ -38,9 +40,9 @@ use shadow::Shadow;
 /// Where a clone comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    /// A repository on this machine.
+    /// A work tree on this machine, as it stands.
     Local(PathBuf),
-    /// A repository elsewhere.
+    /// What is committed at a URL.
     Remote { url: String, branch: Option<String>, token: Option<Secret> },
 }
 
@@ -65,8 +67,22 @@ pub enum WorkspaceError {
         says: String,
     },
     /// A repository without a work tree.
-    #[error("`{0}` is a repository without a work tree; give one that has files checked out")]
+    #[error(
+        "`{0}` is a repository without a work tree; give the path of one that has files checked out, \
+         or plan for what is committed there with the URL `file://{0}`"
+    )]
     Bare(PathBuf),
+    /// Its HEAD names a branch that is not there, so that a clone of it has no files.
+    #[error(
+        "`{url}` has branches ({branches}), but its HEAD names none of them; set BASE_BRANCH to one, \
+         or mend HEAD there with `git symbolic-ref HEAD refs/heads/NAME`"
+    )]
+    NoDefaultBranch {
+        /// Where.
+        url: String,
+        /// Some of the branches that are there.
+        branches: String,
+    },
     /// An address of a kind that is not cloned.
     #[error("`{0}` cannot be cloned; an absolute path or an https, http, ssh, git or file URL can")]
     Address(String),
@@ -190,10 +206,7 @@ fn source(config: &Config, repository: Option<&str>) -> Result<Option<Source>, W
     if Path::new(repository).is_absolute() {
         return Ok(Some(Source::Local(PathBuf::from(repository))));
     }
-    if let Some(path) = repository.strip_prefix("file://") {
-        return Ok(Some(Source::Local(PathBuf::from(path))));
-    }
-    let known = ["https://", "http://", "ssh://", "git://"];
+    let known = ["https://", "http://", "ssh://", "git://", "file://"];
     if known.iter().any(|scheme| repository.starts_with(scheme)) {
         let github = repository.starts_with("https://github.com/");
         let token = config.github.token.clone().filter(|_| github);

@@ -1,11 +1,12 @@
 //! The places on this machine: directories, disk, token file, loopback.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+
+use specwright_control_api::private_directory;
 
 use super::Check;
 use super::program;
@@ -39,7 +40,7 @@ pub(crate) async fn git(path: &OsStr) -> Check {
 pub(crate) fn data_dir(dir: &Path) -> Check {
     const NAME: &str = "data directory";
     let remedy = "make it writable, or choose another with --data-dir or SPECWRIGHT_DATA_DIR";
-    if let Err(error) = fs::create_dir_all(dir).and_then(|()| write_aside(dir)) {
+    if let Err(error) = private_directory(dir).and_then(|()| write_aside(dir)) {
         return Check::bad(NAME, format!("{} cannot be written: {error}", dir.display()), remedy);
     }
     match rustix::fs::statvfs(dir) {
@@ -114,6 +115,8 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -123,6 +126,7 @@ mod tests {
         let check = data_dir(&data);
         assert!(data.is_dir() && check.found.contains(" free"), "{check:?}");
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+        assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();
         let check = data_dir(&file.join("data"));

@@ -32,7 +32,11 @@ pub(crate) enum RepositoryError {
     )]
     NotARepository(PathBuf),
     /// It is git's own data, without a work tree.
-    #[error("{} is a git repository without a work tree; give one with --repo", .0.display())]
+    #[error(
+        "{path} is a git repository without a work tree; give one with --repo, or plan for what is \
+         committed there with --repo file://{path}",
+        path = .0.display()
+    )]
     NoWorkTree(PathBuf),
     /// git refuses for a reason of its own.
     #[error("git does not read {}; it says: {said}", path.display())]
@@ -45,6 +49,14 @@ pub(crate) enum RepositoryError {
     /// A URL that a sandbox cannot clone.
     #[error("`{0}` is not a URL to clone; it starts with https://, ssh://, git:// or file://")]
     Scheme(String),
+    /// ssh in the short form of scp.
+    #[error("`{given}` is ssh's short form, and a sandbox clones from a URL; write {url}")]
+    ShortSsh {
+        /// What was given.
+        given: String,
+        /// The same as a URL.
+        url: String,
+    },
     /// The current directory is no place that a control API elsewhere knows.
     #[error("the control API is on another machine; say what to plan for with --repo URL")]
     Elsewhere,
@@ -69,6 +81,7 @@ impl From<RepositoryError> for Failure {
             | RepositoryError::NoWorkTree(_)
             | RepositoryError::Refused { .. }
             | RepositoryError::Scheme(_)
+            | RepositoryError::ShortSsh { .. }
             | RepositoryError::Elsewhere
             | RepositoryError::NotText(_) => Exit::Usage,
         };
@@ -84,6 +97,12 @@ pub(crate) async fn resolve(
     same_machine: bool,
     path: &OsStr,
 ) -> Result<String, RepositoryError> {
+    if let Some(given) = repo
+        && let Some(url) = short_ssh(given)
+        && !(same_machine && here.join(given).exists())
+    {
+        return Err(RepositoryError::ShortSsh { given: given.to_owned(), url });
+    }
     let place = match repo {
         Some(url) if url.contains("://") => {
             let known = SCHEMES.iter().any(|scheme| url.starts_with(scheme));
@@ -95,14 +114,17 @@ pub(crate) async fn resolve(
         None if same_machine => here.to_owned(),
         Some(_) | None => return Err(RepositoryError::Elsewhere),
     };
-    // `git@host:owner/name` is no path that exists, and no URL either.
-    if let Some(short) = repo.filter(|repo| repo.contains('@') && repo.contains(':'))
-        && !place.exists()
-    {
-        return Err(RepositoryError::Scheme(short.to_owned()));
-    }
     let top = work_tree(&place, path).await?;
     top.into_os_string().into_string().map_err(|top| RepositoryError::NotText(top.into()))
+}
+
+/// `git@host:owner/name` as the URL that means the same.
+fn short_ssh(given: &str) -> Option<String> {
+    let (account, path) = given.split_once(':')?;
+    let (user, host) = account.split_once('@')?;
+    let plain = !user.is_empty() && !host.is_empty() && !account.contains('/');
+    (plain && !path.starts_with("//"))
+        .then(|| format!("ssh://{account}/{}", path.trim_start_matches('/')))
 }
 
 /// The top of the work tree around a place.
@@ -184,6 +206,16 @@ fn state(status: &str) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn the_short_form_of_ssh_is_refused_with_its_url() {
+        let here = tempfile::tempdir().unwrap();
+        for same_machine in [true, false] {
+            let given = Some("git@example.org:owner/name");
+            let error = resolve(given, here.path(), same_machine, &path()).await.unwrap_err();
+            assert!(error.to_string().contains("ssh://git@example.org/owner/name"), "{error}");
+        }
+    }
+
     /// Where this machine has its programs.
     fn path() -> std::ffi::OsString {
         crate::config::Config::read(Some("/data".into())).unwrap().path
@@ -232,7 +264,7 @@ mod tests {
         let resolve = async |repo| resolve(Some(repo), Path::new("/"), true, OsStr::new("")).await;
         let url = "https://example.org/owner/name.git";
         assert_eq!(resolve(url).await.unwrap(), url);
-        for bad in ["ftp://example.org/x", "ext::sh -c id://", "git@example.org:owner/name"] {
+        for bad in ["ftp://example.org/x", "ext::sh -c id://"] {
             let error = resolve(bad).await.unwrap_err();
             assert!(matches!(error, RepositoryError::Scheme(_)), "{bad}: {error}");
         }

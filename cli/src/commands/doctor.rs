@@ -33,11 +33,16 @@ pub(super) async fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit,
     let look = async {
         let mut checks = vec![place::git(&config.path).await];
         checks.extend(agent::checks(&agent, config).await);
-        checks.push(place::data_dir(&config.data_dir));
+        let data_dir = place::data_dir(&config.data_dir);
+        let has_place = !data_dir.blocks();
+        checks.push(data_dir);
         let token = token_file(&config.config_dir);
         checks.push(place::owner_token(&token, config.owner_token.is_some()));
         checks.push(place::loopback());
-        checks.push(control_api(server, config).await);
+        // Without its directory there is no database to look at; the remedy stands above.
+        if server.is_some() || has_place {
+            checks.push(control_api(server, config).await);
+        }
         checks.push(repository::check(&here, &config.path).await);
         Ok(checks)
     };

@@ -36,6 +36,7 @@ async fn prepare(context: &mut Context, args: LaunchArgs) -> Result<Launch, Fail
     let agent = Agent::named(&args.agent.agent, &here);
     if server.is_none() {
         // Elsewhere the agent works where the control API says, with the key that is there.
+        config.check_limits(args.model.as_deref())?;
         interrupts.unless(async { Ok(agent.ready(config).await?) }).await?;
     }
     let spec = NewSpec {

@@ -14,6 +14,9 @@ use crate::run;
 
 /// Runs the command.
 pub(super) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit, Failure> {
+    if context.global.server.is_none() {
+        context.config.check_limits(args.model.as_deref())?;
+    }
     let connection = context.connect(Sandboxes::EndWithUs).await?;
     let done = resume(context, &connection, args).await;
     closed(connection, done).await

@@ -1,13 +1,15 @@
 //! `serve`: the control API for others to use.
 //!
-//! Holds: an address that others can reach is listened on only with a token that someone chose.
-//! Local sandboxes outlive it; the next control API on the same database finds them.
+//! Holds: what it prints is true: the store is open and requests are answered. An address that others
+//! can reach is listened on only with a token that someone chose. Local sandboxes outlive it; the next
+//! control API on the same database finds them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
-use specwright_control_api::{check_listen, serve};
+use specwright_control_api::client::Client;
+use specwright_control_api::{check_listen, reachable, serve};
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +42,9 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
         );
         Failure::new(Exit::Usage, sentence)
     })?;
-    let mut settings = api_config(config, token_of_owner(config)?)?;
-    if let Some(database) = args.database {
+    let token = token_of_owner(config)?;
+    let mut settings = api_config(config, token.clone())?;
+    if let Some(database) = args.database.or_else(|| config.database.clone()) {
         settings.database_url = database;
     }
     settings.public_url = args.public_url;
@@ -58,6 +61,13 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     let shutdown = CancellationToken::new();
     let server = serve(settings, listener, shutdown.clone());
     tokio::pin!(server);
+    let client = Client::new(&format!("http://{}", reachable(address)), token.secret())?;
+    let failed = |error| Failure::of(Exit::NotReady, error);
+    tokio::select! {
+        ended = &mut server => return ended.map(|()| Exit::Done).map_err(failed),
+        healthy = client.health() => drop(healthy?),
+        () = interrupts.next() => return Ok(Exit::Interrupted),
+    }
     let serving = Serving {
         url: format!("http://{address}"),
         token_file: (!given).then(|| token_file(&config.config_dir).display().to_string()),
@@ -68,7 +78,6 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
         let token = serving.token_file.as_deref().unwrap_or("SPECWRIGHT_OWNER_TOKEN");
         context.out.line(format!("Serving at {}; the owner's token is in {token}", serving.url));
     }
-    let failed = |error| Failure::of(Exit::NotReady, error);
     tokio::select! {
         ended = &mut server => return ended.map(|()| Exit::Done).map_err(failed),
         () = interrupts.next() => shutdown.cancel(),

@@ -56,8 +56,9 @@ async fn wait(client: &Client, id: SpecId, mut spec: SpecView) -> Result<SpecVie
     while spec.status == SpecStatus::Executing {
         if Instant::now() >= patience {
             let sentence = format!(
-                "the run of spec {id} was asked to stop and is still at work after {} s; \
-                 `specwright stop --force {id}` ends it at once",
+                "the run of spec {id} was asked to stop and is still at work after {} s; its \
+                 worker may report to a control API that is gone. `specwright stop --force {id}` \
+                 ends it at once",
                 STOP_WAIT.as_secs()
             );
             return Err(Failure::new(Exit::Failed, sentence));

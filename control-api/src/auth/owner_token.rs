@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::token;
+use crate::private::private_directory;
 
 /// The file's name in the config directory.
 const FILE: &str = "owner-token";
@@ -99,7 +100,7 @@ pub fn owner_token(config_dir: &Path) -> Result<OwnerToken, OwnerTokenError> {
     match fs::metadata(&path) {
         Ok(_) => read(&path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(config_dir).map_err(failed("made"))?;
+            private_directory(config_dir).map_err(failed("made"))?;
             make(config_dir, &path)?;
             read(&path)
         }

@@ -3,7 +3,9 @@
 
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
-use specwright_shared::wire::event::{AgentCompleted, Event, ExecutionCompleted, ModelCall, RawEvent};
+use specwright_shared::wire::event::{
+    AgentCompleted, Event, ExecutionCompleted, ModelCall, RawEvent,
+};
 
 use super::{Refusal, gate};
 use crate::run::{Ending, Run};

@@ -7,8 +7,9 @@
 use specwright_shared::documents::{Accepted, DOCUMENT_MAX_BYTES, Document};
 use specwright_shared::gate::{Verdict, judge};
 use specwright_shared::phase::{Phase, PhaseStatus};
+use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
-use specwright_shared::wire::event::{Event, PhaseCompleted};
+use specwright_shared::wire::event::{Decoded, Event, PhaseCompleted, RawEvent};
 use specwright_shared::wire::spec::Coverage;
 
 use super::Refusal;
@@ -18,6 +19,41 @@ use crate::store::{self, Write};
 
 /// How many findings a refusal quotes: enough to act on, in a sentence that stays readable.
 const FINDINGS_QUOTED: usize = 5;
+
+/// Takes secrets out of an event. An output's digest is the worker's, over what it has: it is judged
+/// over that, and what is kept gets a digest of its own. From there on the kept output is *the*
+/// output: it is what the gate judges, and what later digests are compared with.
+pub(super) fn redact(redactor: &Redactor, event: &mut RawEvent) -> Result<(), Refusal> {
+    let claimed = match (event.phase, event.decode()) {
+        (Some(phase), Ok(Decoded::Known(body))) => match *body {
+            Event::PhaseCompleted(body) if body.output.is_some() => Some((phase, body)),
+            _ => None,
+        },
+        // What does not decode is refused after this, in words that quote nothing unredacted.
+        _ => None,
+    };
+    redactor.value(&mut event.data);
+    let Some((phase, claimed)) = claimed else { return Ok(()) };
+    if event.data.get("output") == claimed.output.as_ref() {
+        return Ok(());
+    }
+    let digest = read(phase, &claimed)?.digest();
+    check_digest(&claimed, &digest)?;
+    if let Some(kept) = event.data.get("output") {
+        // An output that is none without its secret (a name that must be spelt so) is refused.
+        let kept = Document::parse(phase, kept).map_err(|why| Refusal::Gate(why.to_string()))?;
+        event.data["digest"] = kept.digest().into();
+    }
+    Ok(())
+}
+
+fn check_digest(body: &PhaseCompleted, digest: &str) -> Result<(), Refusal> {
+    if body.digest.as_deref() == Some(digest) {
+        return Ok(());
+    }
+    let theirs = body.digest.as_deref().unwrap_or("absent");
+    Err(Refusal::Gate(format!("the digest is {digest}, not {theirs}")))
+}
 
 /// Accepts a phase's output, or refuses it with the findings.
 pub(super) async fn phase_completed(
@@ -46,12 +82,7 @@ pub(super) async fn phase_completed(
         _ => {
             let document = read(phase, &body)?;
             let digest = document.digest();
-            if body.digest.as_deref() != Some(digest.as_str()) {
-                return Err(Refusal::Gate(format!(
-                    "the digest is {digest}, not {}",
-                    body.digest.as_deref().unwrap_or("absent")
-                )));
-            }
+            check_digest(&body, &digest)?;
             if known.is_some_and(|known| known != digest) {
                 return Err(Refusal::Gate(format!(
                     "`{phase}` has another accepted output; execute the spec from there to set it \

@@ -5,7 +5,7 @@ use specwright_shared::documents::Document;
 use specwright_shared::phase::Phase;
 
 use crate::testing::worker::{Worker, event};
-use crate::testing::{Running, documents};
+use crate::testing::{OWNER_TOKEN, Running, documents};
 
 async fn positions(api: &Running, spec: impl std::fmt::Display) -> Vec<(u64, String)> {
     let (_, page) = api.get(&format!("/api/v1/specs/{spec}/events?limit=200")).await;
@@ -375,4 +375,50 @@ async fn where_there_is_a_ledger_its_calls_are_the_cost_and_the_agents_figure_is
     worker.report(&[call, unknown, turn]).await;
     let (_, seen) = api.get(&format!("/api/v1/specs/{}", launched.spec.id)).await;
     assert_eq!(seen["cost_usd"], 0.25);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn the_owners_token_is_in_nothing_that_is_stored() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let spec = launched.spec.id;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let said = json!({ "message": format!("I read {OWNER_TOKEN}") });
+    let known = worker.event("spec.progress", None, said.clone());
+    let newer = worker.event("someone.newer", None, said);
+    worker.report(&[known, newer]).await;
+    // An output is judged by the worker's digest of what it has, and kept without the token.
+    let mut explore = documents::of(Phase::Explore).unwrap().to_value();
+    explore["codebase_summary"] = json!(format!("The token is {OWNER_TOKEN}."));
+    let explore = Document::parse(Phase::Explore, &explore).unwrap();
+    let completed = worker.completed(Phase::Explore, Some(&explore));
+    let mut false_digest = completed.clone();
+    false_digest.data["digest"] = json!("00");
+    let (status, problem) = worker.send(&[false_digest]).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("gate-refused")), "{problem}");
+    worker.report(&[completed]).await;
+
+    let (_, phase) = api.get(&format!("/api/v1/specs/{spec}/phases/explore")).await;
+    assert_eq!(phase["status"], "accepted");
+    assert_eq!(phase["output"]["codebase_summary"], "The token is [redacted].");
+    let kept = Document::parse(Phase::Explore, &phase["output"]).unwrap();
+    assert_eq!(phase["digest"], kept.digest());
+    let (_, events) = api.get(&format!("/api/v1/specs/{spec}/events?limit=200")).await;
+    let events = events.to_string();
+    assert!(!events.contains(OWNER_TOKEN) && events.contains("I read [redacted]"), "{events}");
+    assert!(events.contains(&kept.digest()), "{events}");
+    // What comes behind it goes on from what is kept.
+    let next = documents::of(Phase::Requirements);
+    let next = worker.completed(Phase::Requirements, next.as_ref());
+    worker.report(&[next]).await;
+    let mut holds = 0;
+    for name in ["specwright.db", "specwright.db-wal"] {
+        let stored = std::fs::read(api.config.data_dir.join(name)).unwrap();
+        let has = |text: &str| stored.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!has(OWNER_TOKEN), "{name}");
+        holds += usize::from(has("I read [redacted]"));
+    }
+    assert!(holds > 0, "it was looked for where events are");
+    api.end().await;
 }

@@ -17,16 +17,21 @@ use crate::store::{self, StoreError};
 /// How often to look: a person who watches should not wonder for long.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Looks at start and every two seconds from then on.
+/// Looks every two seconds until shutdown.
 pub(super) async fn run(app: App) {
     loop {
-        if let Err(error) = round(&app).await {
-            tracing::error!(error = chain(&error), "sandboxes could not be looked after");
-        }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = app.shutdown.cancelled() => return,
         }
+        look(&app).await;
+    }
+}
+
+/// Looks once.
+pub(super) async fn look(app: &App) {
+    if let Err(error) = round(app).await {
+        tracing::error!(error = chain(&error), "sandboxes could not be looked after");
     }
 }
 
@@ -51,5 +56,7 @@ pub(crate) async fn end_if_gone(app: &App, sandbox: &Sandbox) -> Result<bool, St
         }
         Life::Unknown => return Ok(false),
     };
+    // A worker that is gone may have left its agent, when nobody was there to see it end.
+    app.provider.end(app, sandbox.id, sandbox.place.as_ref()).await;
     lost::end_unreported(app, sandbox.id, Outcome::Lost, &why).await
 }

@@ -2,11 +2,13 @@
 //! an environment made from an allow-list.
 //!
 //! What holds: every worker that this process started is observed until it exits; a worker that
-//! exits without a report leaves its sandbox `lost` with the way it ended and where its log is; what
-//! is left of its process group is killed. Deliberately absent: isolation. A local sandbox is a
-//! place, not a wall; containers are.
+//! exits without a report leaves its sandbox `lost` with the way it ended and where its log is; when a
+//! worker is gone, whatever it or its agent started is killed ([`leftovers`]); when a run has ended
+//! with its report, its clone is removed, and its state and log are kept. Deliberately absent:
+//! isolation. A local sandbox is a place, not a wall; containers are.
 
 mod environment;
+mod leftovers;
 mod observe;
 mod place;
 
@@ -31,6 +33,9 @@ use super::{Life, Start};
 use crate::app::App;
 use crate::config::WorkerProgram;
 use crate::store::{self, StoreError};
+
+/// Where a sandbox has its clone, in its own directory.
+const WORKSPACE: &str = "workspace";
 
 /// The local provider's settings, and which sandboxes it observes.
 #[derive(Debug)]
@@ -80,6 +85,7 @@ impl Local {
         die_with_parent: bool,
         url: String,
     ) -> Self {
+        leftovers::adopt_orphans();
         Self { worker, environment, die_with_parent, url, observed: Arc::default() }
     }
 
@@ -149,11 +155,17 @@ impl Local {
         }
     }
 
-    pub(super) async fn end(&self, place: Option<&Value>) {
-        if let Some(place) = place.and_then(Place::read) {
-            place.end().await;
-        }
+    pub(super) async fn end(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) {
+        let Some(place) = place.and_then(Place::read) else { return };
+        place.end().await;
+        // On another machine there may be another sandbox's processes, none of this one's.
+        leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
     }
+}
+
+/// Where everything of one sandbox is.
+fn directory_of(data: &Path, sandbox: SandboxId) -> PathBuf {
+    data.join("sandboxes").join(sandbox.to_string())
 }
 
 async fn note(app: &App, sandbox: SandboxId, place: &Place) -> Result<bool, StoreError> {
@@ -165,9 +177,9 @@ async fn note(app: &App, sandbox: SandboxId, place: &Place) -> Result<bool, Stor
 
 impl Directories {
     async fn make(data: &Path, sandbox: SandboxId, spec: SpecId) -> Result<Self, StartError> {
-        let own = data.join("sandboxes").join(sandbox.to_string());
+        let own = directory_of(data, sandbox);
         let directories = Self {
-            workspace: own.join("workspace"),
+            workspace: own.join(WORKSPACE),
             state: own.join("state"),
             output: data.join("specs").join(spec.to_string()).join("documents"),
             log: own.join("worker.log"),

@@ -15,6 +15,8 @@ pub(crate) async fn end_unreported(
     outcome: Outcome,
     message: &str,
 ) -> Result<bool, StoreError> {
+    // It may quote the end of a log.
+    let message = &*app.redactor.text(message);
     let mut write = app.store.write().await?;
     let Some(mut run) = Run::lock(&mut write, sandbox, app.now()).await? else {
         return Ok(false);

@@ -7,6 +7,7 @@ use serde_json::json;
 use specwright_shared::id::{MessageId, ProjectId, SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, SandboxState, SpecStatus};
+use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::ArtifactCreated;
 use specwright_shared::wire::event::MessageInjected;
@@ -38,8 +39,39 @@ async fn the_contract_holds_on_sqlite() {
 }
 
 #[tokio::test]
+async fn a_file_and_what_stands_beside_it_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    // As an earlier version left it.
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = Store::open(&format!("sqlite://{}", path.display())).await.unwrap();
+    projects_are_made_once(&store).await;
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let mode = directory.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_told_with_the_reason_and_without_the_password() {
+    for (place, expected) in [
+        ("127.0.0.1:1", "127.0.0.1:1: the connection was refused"),
+        ("no-such-host.invalid", "no-such-host.invalid:5432: the host is not known"),
+    ] {
+        let address = format!("postgres://me:pass-word@{place}/db");
+        let error = Store::open(&address).await.unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("pass-word"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_contract_holds_on_postgres_where_there_is_one() {
     let Some(server) = PostgresServer::start() else {
+        let must_run = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!must_run, "CI=true, and this machine has no PostgreSQL; ./tests/run installs it");
         eprintln!("the store's contract did NOT run on PostgreSQL: this machine has none");
         return;
     };
@@ -254,7 +286,11 @@ async fn a_messages_status_only_rises(store: &Store) {
     let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
     let ends: Vec<_> = all.iter().map(|one| (one.status, one.ended_at)).collect();
     let seen = (MessageStatus::Seen, None);
-    assert_eq!(ends, [seen, (MessageStatus::Expired, Some(later)), seen], "the seen ones stay seen");
+    assert_eq!(
+        ends,
+        [seen, (MessageStatus::Expired, Some(later)), seen],
+        "the seen ones stay seen"
+    );
     let cancelled = MessageInjected {
         message_id: ids[0],
         status: MessageStatus::Cancelled,
@@ -266,7 +302,10 @@ async fn a_messages_status_only_rises(store: &Store) {
         .await
         .unwrap();
     let (_, last) = message::find(&mut write, ids[0]).await.unwrap().unwrap();
-    assert_eq!((last.status, last.reason.as_deref()), (MessageStatus::Cancelled, Some("broken off")));
+    assert_eq!(
+        (last.status, last.reason.as_deref()),
+        (MessageStatus::Cancelled, Some("broken off"))
+    );
     assert_eq!(last.seen_as, Some(SeenAs::Folded), "how it was seen is kept");
 
     sandbox::request_pause(&mut write, sandbox).await.unwrap();
@@ -337,7 +376,9 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     events.push(numbered(8, "spec.execution_completed", None, end));
     let batch = Batch { generation: 1, events };
     for _ in 0..2 {
-        let taken = ingest(store, sandbox, batch.clone(), now(), LEASE).await.unwrap();
+        let taken = ingest(store, &Redactor::default(), sandbox, batch.clone(), now(), LEASE)
+            .await
+            .unwrap();
         assert_eq!((taken.ack, taken.spec), (Ack { acked: 8 }, spec));
     }
 

@@ -5,15 +5,19 @@
 //! SQLite one connection writes and takes the file's lock when it begins, so that a write never
 //! fails half-way with "database is locked".
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Arguments as _, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    Arguments as _, ConnectOptions as _, Connection as _, FromRow, PgPool, Postgres, Sqlite,
+    SqlitePool, Transaction,
+};
 
 use super::StoreError;
 
@@ -23,6 +27,8 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a writer waits for another process's write to the same SQLite file.
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
+/// How long a server may take to let us in: it is asked once, when a person waits.
+const REACH: Duration = Duration::from_secs(10);
 /// How long to wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(15);
 
@@ -108,6 +114,9 @@ impl Store {
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::Open(path.display().to_string(), error);
+        // Made here, because SQLite would make it readable for all; it gives the files that it puts
+        // beside it the same mode.
+        crate::private::private_file(path).map_err(|error| failed(sqlx::Error::Io(error)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -117,6 +126,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(SQLITE_BUSY);
+        let alone = alone(path).await.map_err(|error| failed(sqlx::Error::Io(error)))?;
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE)
@@ -124,6 +134,7 @@ impl Store {
             .await
             .map_err(failed)?;
         sqlx::migrate!("../migrations/sqlite").run(&writer).await.map_err(StoreError::Migrate)?;
+        drop(alone);
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE)
@@ -134,12 +145,17 @@ impl Store {
     }
 
     async fn open_postgres(address: &str) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::Open("postgres://…".to_owned(), error);
+        let options: PgConnectOptions = address.parse().map_err(failed)?;
+        // One connection first: a pool tries a refused one again until its patience ends, and then
+        // says only that it ended.
+        reach(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE)
-            .connect(address)
+            .connect_with(options)
             .await
-            .map_err(|error| StoreError::Open("postgres://…".to_owned(), error))?;
+            .map_err(failed)?;
         sqlx::migrate!("../migrations/postgres").run(&pool).await.map_err(StoreError::Migrate)?;
         Ok(Self::Postgres(pool))
     }
@@ -164,6 +180,11 @@ impl Store {
         }))
     }
 
+    /// Whether the database answers a question at all.
+    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
+        self.read().await?.query("SELECT 1").execute().await.map(|_| ())
+    }
+
     /// Closes all connections. On SQLite the write-ahead log is folded into the file.
     pub(crate) async fn close(&self) {
         match self {
@@ -174,6 +195,37 @@ impl Store {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Connects once, and says in words why that does not work.
+async fn reach(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let unreachable = |why, source| StoreError::Unreachable {
+        place: match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        },
+        why,
+        source,
+    };
+    let Ok(connected) = tokio::time::timeout(REACH, options.connect()).await else {
+        return Err(unreachable("it does not answer", None));
+    };
+    let connection = connected.map_err(|error| match &error {
+        sqlx::Error::Io(io) => match io.kind() {
+            ErrorKind::ConnectionRefused => {
+                unreachable("the connection was refused; is the server running?", Some(error))
+            }
+            ErrorKind::NotFound => unreachable("there is no such socket", Some(error)),
+            // Names that do not resolve have no kind of their own.
+            _ if io.to_string().contains("lookup") => {
+                unreachable("the host is not known", Some(error))
+            }
+            _ => unreachable("the connection failed", Some(error)),
+        },
+        _ => unreachable("the server does not let us in", Some(error)),
+    })?;
+    connection.close().await?;
+    Ok(())
 }
 
 impl Write {
@@ -263,6 +315,21 @@ impl Query<'_> {
     pub(crate) async fn fetch_one<R: Row>(self) -> Result<R, StoreError> {
         self.fetch_optional().await?.ok_or(StoreError::Statement(sqlx::Error::RowNotFound))
     }
+}
+
+/// Waits until no other process opens or migrates the same SQLite file; while the answer is kept, none
+/// does. sqlx takes a lock of its own on PostgreSQL only, and two commands may start at once.
+async fn alone(database: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut path = database.as_os_str().to_owned();
+    path.push("-migrate");
+    let lock = move || {
+        let mut options = std::fs::File::options();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(lock).await.map_err(std::io::Error::other)?
 }
 
 /// A session's arguments are made for its own engine (`Session::query`), so the two cannot differ;

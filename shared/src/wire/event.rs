@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use agent::{
-    AgentCompleted, AgentError, AgentExited, AgentInterrupted, AgentMessage, AgentRetrying,
-    AgentResumed, AgentStarted, FileChange, FileEdited, LoopDetected, MessageInjected, SubagentCompleted, SubagentInvoked,
-    ResumeRung, ToolResult, ToolUse, Unshown,
+    AgentCompleted, AgentError, AgentExited, AgentInterrupted, AgentMessage, AgentResumed,
+    AgentRetrying, AgentStarted, FileChange, FileEdited, LoopDetected, MessageInjected, ResumeRung,
+    SubagentCompleted, SubagentInvoked, ToolResult, ToolUse, Unshown,
 };
 pub use model::{BudgetWarning, ModelCall, ModelParked, ModelResumed, ModelStalled};
 pub use spec::{
-    ArtifactCreated, EventRefused, EventsDropped, ExecutionCompleted, ExecutionFailed, ExecutionStarted,
-    PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason, SyncCompleted,
-    SyncStarted, TicketsCreated,
+    ArtifactCreated, EventRefused, EventsDropped, ExecutionCompleted, ExecutionFailed,
+    ExecutionStarted, PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason,
+    SyncCompleted, SyncStarted, TicketsCreated,
 };
 
 use crate::id::EventId;

@@ -5,13 +5,16 @@
     reason = "all of this crate is tests, also what is shared by several"
 )]
 
+mod bare;
 mod claude;
 mod crash;
 mod faulty;
 mod hostile;
+mod mends;
 mod model;
 mod outcomes;
 mod readiness;
+mod reading;
 mod rehearsal;
 mod secrets;
 mod shape;

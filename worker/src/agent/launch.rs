@@ -3,7 +3,8 @@
 //! What holds: the environment is built from nothing; only names of [`INHERITED`] pass, and the only
 //! credential in it is the gateway's dummy. Size never meets `argv`: the prompt goes over stdin, and
 //! what must be an argument is bounded. The repository's own settings, hooks, servers and notes are
-//! not loaded (`--setting-sources=`): an untrusted repository would otherwise run code.
+//! not loaded (`--setting-sources=`): an untrusted repository would otherwise run code. The CLI's
+//! tools read its working directory and its own session, nothing else ([`PERMISSION_MODE`]).
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -15,13 +16,16 @@ use uuid::Uuid;
 /// room for either alone and for what a wrapper script may add.
 pub const ARGUMENTS_MAX_BYTES: usize = 96 * 1024;
 
-/// The permission mode that we ask for and then verify: the sandbox and the list of tools are the
-/// fence, a prompt that nobody answers would only stop the run.
-pub const PERMISSION_MODE: &str = "bypassPermissions";
+/// The permission mode that we ask for and then verify. In it the CLI refuses, without a question that
+/// nobody would answer, every call that no rule allows; we give no rule, so that what is left is its
+/// own: the reading tools may look into the working directory and at the files of their own session;
+/// links that lead out are not followed (ADR 14). Planning needs no more.
+pub const PERMISSION_MODE: &str = "dontAsk";
 
 /// Variables of ours that may pass to the agent: where things are and which language, time and
-/// certificates apply. Proxies do not pass (they carry passwords, and the gateway is on loopback).
-pub const INHERITED: [&str; 15] = [
+/// certificates apply, and the mark by which whoever made the sandbox finds its processes when we are
+/// gone. Proxies do not pass (they carry passwords, and the gateway is on loopback).
+pub const INHERITED: [&str; 16] = [
     "PATH",
     "HOME",
     "USER",
@@ -37,6 +41,7 @@ pub const INHERITED: [&str; 15] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS",
+    "SPECWRIGHT_SANDBOX",
 ];
 
 /// The variable that marks every process of one agent's tree.
@@ -200,11 +205,7 @@ impl Launch {
     }
 
     /// The whole environment of the process.
-    pub(crate) fn variables(
-        &self,
-        marker: Uuid,
-        is_root: bool,
-    ) -> Result<Vec<(OsString, OsString)>, LaunchError> {
+    pub(crate) fn variables(&self, marker: Uuid) -> Result<Vec<(OsString, OsString)>, LaunchError> {
         if let Some((name, _)) = self.environment.iter().find(|(name, _)| !may_pass(name)) {
             return Err(LaunchError::Variable(name.to_string_lossy().into_owned()));
         }
@@ -212,10 +213,6 @@ impl Launch {
         let mut set = |name: &str, value: &OsStr| all.push((name.into(), value.into()));
         for (name, value) in SWITCHES {
             set(name, value.as_ref());
-        }
-        if is_root {
-            // The CLI refuses our permission mode to root anywhere else.
-            set("IS_SANDBOX", "1".as_ref());
         }
         set("CLAUDE_CONFIG_DIR", self.config_dir().as_ref());
         set("CLAUDE_CODE_TMPDIR", self.tmp_dir().as_ref());
@@ -263,6 +260,7 @@ mod tests {
         for expected in [
             "-p",
             "--setting-sources=",
+            "--permission-mode=dontAsk",
             "--resume=00000000-0000-0000-0000-000000000000",
             "--append-system-prompt=--not a flag",
             r#"--json-schema={"type":"object"}"#,
@@ -290,17 +288,17 @@ mod tests {
     #[test]
     fn only_allowed_variables_pass_and_the_dummy_is_the_only_key() {
         let mut launch = launch();
-        let variables = launch.variables(Uuid::nil(), true).unwrap();
+        let variables = launch.variables(Uuid::nil()).unwrap();
         let value = |wanted: &str| {
             variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
         };
         assert_eq!(value("ANTHROPIC_API_KEY"), Some("dummy".into()));
         assert_eq!(value("CLAUDE_CONFIG_DIR"), Some("/private/config".into()));
-        assert_eq!(value("IS_SANDBOX"), Some("1".into()));
-        assert_eq!(launch.variables(Uuid::nil(), false).unwrap().len(), variables.len() - 1);
+        // With it the CLI would let root bypass all permissions.
+        assert_eq!(value("IS_SANDBOX"), None);
 
         launch.environment.push(("GITHUB_TOKEN".into(), "s3cret".into()));
-        let refusal = launch.variables(Uuid::nil(), true).unwrap_err().to_string();
+        let refusal = launch.variables(Uuid::nil()).unwrap_err().to_string();
         assert!(refusal.contains("GITHUB_TOKEN") && !refusal.contains("s3cret"), "{refusal}");
         assert_eq!(inherited(launch.environment), [("PATH".into(), "/bin".into())]);
     }

@@ -154,7 +154,7 @@ impl Agent {
     async fn launched(launch: &Launch) -> Result<(Self, mpsc::Receiver<Fact>), StartError> {
         let marker = Uuid::new_v4();
         let arguments = launch.arguments()?;
-        let variables = launch.variables(marker, rustix::process::geteuid().is_root())?;
+        let variables = launch.variables(marker)?;
         make_private(&[&launch.private_dir, &launch.config_dir(), &launch.tmp_dir()])?;
         // Orphans of the agent come to us instead of to process 1, where nobody could tell them.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -283,7 +283,10 @@ impl Early {
     /// `None` if it did not end.
     fn into_error(self, session: Session) -> Option<StartError> {
         let exit = self.exit?;
-        let said = self.said.unwrap_or_else(|| exit.stderr_tail.clone());
+        let mut said = self.said.unwrap_or_else(|| exit.stderr_tail.clone());
+        if said.trim().is_empty() {
+            "it wrote nothing on stderr".clone_into(&mut said);
+        }
         Some(match session {
             // The CLI has no code for this, only the sentence.
             Session::Resume(id) if said.contains("No conversation found") => {

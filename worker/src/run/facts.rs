@@ -30,6 +30,14 @@ impl Run<'_> {
                 self.turn_settles(&turn).await?;
                 self.turn_ended(&turn).await
             }
+            // Said at the start of every turn: the mode could have been lowered on the way.
+            Fact::Init(init) => Ok(init.check().err().map(|unfit| {
+                self.over(Outcome::AgentError, format!("The agent cannot be worked with: {unfit}."))
+            })),
+            // The CLI would try a refused key ten times, for three minutes.
+            Fact::ApiRetry { error_status: Some(401 | 403), .. } => {
+                self.gone_with("The model's API refused the key.", "")
+            }
             Fact::StdoutClosed => {
                 if let Some(running) = &mut self.agent {
                     running.silent_since = Some(Instant::now());

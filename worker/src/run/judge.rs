@@ -124,7 +124,10 @@ impl Run<'_> {
             Ok(Some(changed)) => return self.tree_changed(&changed).await,
             Err(error) => return Ok(Some(self.over(Outcome::WorkerError, with_causes(&error)))),
         }
-        let document = match Document::parse(phase, output) {
+        // Before anything is made of it: the digest, the files and the event must be of one text.
+        let mut output = output.clone();
+        self.config.redactor().value(&mut output);
+        let document = match Document::parse(phase, &output) {
             Ok(document) => document,
             Err(finding) => return Ok(Some(self.rejected(vec![*finding], None))),
         };

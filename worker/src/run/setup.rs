@@ -8,7 +8,6 @@ use specwright_shared::ledger::Ledger;
 use specwright_shared::machine::Plan;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
-use specwright_shared::redact::Redactor;
 use specwright_shared::stall::Patience;
 use specwright_shared::wire::event::{Event, ExecutionStarted};
 use specwright_shared::wire::sandbox::{Job, SpecJob, Welcome};
@@ -47,7 +46,7 @@ pub(super) async fn whole_run(config: &Config, asked: CancellationToken) -> Ende
         Ok(lock) => lock,
         Err(why) => return worker_error(why),
     };
-    let redactor = Redactor::new(config.secrets());
+    let redactor = config.redactor();
     let (recovered, found) = match Spool::open(&config.state_dir.join("spool"), redactor) {
         Ok(opened) => opened,
         Err(error) => return worker_error(error.to_string()),
@@ -161,6 +160,10 @@ async fn phases(
         let why = format!("The job is for spec {}, SPEC_ID says {}.", job.spec_id, config.spec_id);
         return fail(Outcome::WorkerError, why).await;
     }
+    // A key that someone wrote into the idea goes no further: not to the model, not into documents.
+    let redactor = config.redactor();
+    job.title = redactor.text(&job.title).into_owned();
+    job.description = redactor.text(&job.description).into_owned();
     let seen = fold.seen.clone();
     let ledger = fold.ledger.clone();
     let calls = Calls::new(fold.warned, ledger.known());
@@ -193,7 +196,8 @@ async fn phases(
         }
     };
     tasks.spawn(inbox.run(api.clone(), parts.arrivals_tx, stop.clone()));
-    let (watch, watching) = files::start(workspace.directory.clone(), workspace.shadow(config), stop.clone());
+    let (watch, watching) =
+        files::start(workspace.directory.clone(), workspace.shadow(config), stop.clone());
     tasks.spawn(watching);
 
     let mut run = Run {

@@ -142,7 +142,8 @@ async fn what_the_gateway_counted_is_known_after_a_restart_and_counts_once() {
     let (spool, _) = open(place.path());
     let call = |number: u128, cost_usd: Option<f64>| {
         let call_id = uuid::Uuid::from_u128(number);
-        let body = serde_json::json!({ "call_id": call_id, "cost_usd": cost_usd, "counted_usd": 0.5 });
+        let body =
+            serde_json::json!({ "call_id": call_id, "cost_usd": cost_usd, "counted_usd": 0.5 });
         Event::ModelCall(serde_json::from_value(body).unwrap())
     };
     for event in [call(1, Some(0.5)), call(1, Some(0.5)), call(2, None)] {

@@ -12,6 +12,9 @@ use crate::config::Config;
 /// The file in STATE_DIR that says what we made in WORKSPACE_DIR.
 const MARK_FILE: &str = "workspace.json";
 
+/// The most branches that an error names.
+const BRANCHES_NAMED_MAX: usize = 10;
+
 /// Who signs the snapshot.
 pub(super) const SIGNATURE: [&str; 6] = [
     "-c",
@@ -64,7 +67,11 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
             }
             arguments.extend(["--", url, "."]);
             git.run_remote(arguments, token.as_ref()).await?;
-            (head(&git).await, Vec::new())
+            let commit = head(&git).await;
+            if commit.is_none() {
+                no_branches_or_refused(&git, url).await?;
+            }
+            (commit, Vec::new())
         }
     };
     git.run(["remote", "remove", "origin"]).await?;
@@ -122,6 +129,19 @@ async fn from_local(
         why: error.to_string(),
     })??;
     Ok((commit, notes))
+}
+
+/// A clone without a commit is right only of a repository without one. Git says no more than a
+/// warning when HEAD there names a missing branch, and a plan for no files would be the result.
+async fn no_branches_or_refused(git: &Git, url: &str) -> Result<(), WorkspaceError> {
+    let count = format!("--count={BRANCHES_NAMED_MAX}");
+    let format = "--format=%(refname:lstrip=3)";
+    let branches = git.run(["for-each-ref", &count, format, "refs/remotes/origin"]).await?;
+    let branches = String::from_utf8_lossy(&branches).lines().collect::<Vec<_>>().join(", ");
+    if branches.is_empty() {
+        return Ok(());
+    }
+    Err(WorkspaceError::NoDefaultBranch { url: url.to_owned(), branches })
 }
 
 async fn head(git: &Git) -> Option<String> {

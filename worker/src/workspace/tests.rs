@@ -249,6 +249,58 @@ async fn a_clone_is_found_again_after_a_restart_and_half_a_clone_is_made_anew() 
     assert_eq!(fs::read_to_string(place.workspace().join("a.txt")).unwrap(), "a");
 }
 
+/// A bare copy of a repository, and its URL.
+fn bare_copy(of: &Place) -> (PathBuf, String) {
+    let bare = of.root.path().join("bare.git");
+    git(of.root.path(), &["clone", "--quiet", "--bare", of.name, "bare.git"]);
+    let url = format!("file://{}", bare.display());
+    (bare, url)
+}
+
+#[tokio::test]
+async fn a_url_of_a_repository_without_a_work_tree_is_cloned_and_that_one_is_untouched() {
+    let place = repository(&[("a.txt", "a")]);
+    let (bare, url) = bare_copy(&place);
+    let before = picture(&bare);
+    let workspace = Workspace::prepare(&place.config(), Some(&url)).await.unwrap();
+    assert_eq!(before, picture(&bare), "the bare repository changed");
+    assert!(workspace.commit.is_some());
+    assert_eq!(fs::read_to_string(place.workspace().join("a.txt")).unwrap(), "a");
+}
+
+#[tokio::test]
+async fn a_file_url_means_what_is_committed_there() {
+    let place = repository_named("repo", &[("a.txt", "committed")]);
+    write(&place.repo(), &[("a.txt", "changed since"), ("new.txt", "new")]);
+    let before = picture(&place.repo());
+    let url = format!("file://{}", place.repo().display());
+    Workspace::prepare(&place.config(), Some(&url)).await.unwrap();
+    assert_eq!(before, picture(&place.repo()), "the user's repository changed");
+    assert_eq!(fs::read_to_string(place.workspace().join("a.txt")).unwrap(), "committed");
+    assert!(!place.workspace().join("new.txt").exists());
+}
+
+#[tokio::test]
+async fn a_path_of_a_repository_without_a_work_tree_is_refused_and_its_url_is_named() {
+    let place = repository(&[("a.txt", "a")]);
+    let (bare, url) = bare_copy(&place);
+    let said = Workspace::prepare(&place.config(), bare.to_str()).await.unwrap_err().to_string();
+    assert!(said.contains("without a work tree") && said.contains(&url), "{said}");
+}
+
+#[tokio::test]
+async fn a_head_that_names_no_branch_is_refused_and_the_branches_are_named() {
+    let place = repository(&[("a.txt", "a")]);
+    let (bare, url) = bare_copy(&place);
+    git(&bare, &["symbolic-ref", "HEAD", "refs/heads/gone"]);
+    let said = Workspace::prepare(&place.config(), Some(&url)).await.unwrap_err().to_string();
+    assert!(said.contains("(main)") && said.contains("BASE_BRANCH"), "{said}");
+    // Without any branch there is nothing to choose: an empty repository is planned for.
+    git(&bare, &["update-ref", "-d", "refs/heads/main"]);
+    let workspace = Workspace::prepare(&place.config(), Some(&url)).await.unwrap();
+    assert_eq!(workspace.commit, None);
+}
+
 #[tokio::test]
 async fn what_cannot_be_cloned_is_refused_with_a_sentence() {
     let place = Place::new();

@@ -129,6 +129,10 @@ fn problem(problem: Problem) -> Response {
     (StatusCode::from_u16(problem.status).unwrap(), Json(problem)).into_response()
 }
 
+/// The idea of every job. Its last sentence holds what one test makes the key.
+pub(crate) const IDEA: &str = "Limit each API client to 100 requests a minute. Answer 429 beyond it. \
+                               Rotate the key sk-ant-in-the-idea each day.";
+
 async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Welcome> {
     let mut kept = kept.lock().unwrap();
     if kept.boot != Some(hello.boot_id) {
@@ -138,8 +142,7 @@ async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Wel
     let job = SpecJob {
         spec_id: super::SPEC.parse().unwrap(),
         title: "Rate limit $(reboot) {}".to_owned(),
-        description: "Limit each API client to 100 requests a minute. Answer 429 beyond it."
-            .to_owned(),
+        description: IDEA.to_owned(),
         repository: kept.repository.clone(),
         start: Phase::Explore,
         until: Phase::Complete,

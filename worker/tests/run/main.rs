@@ -359,3 +359,23 @@ fn wrong_settings_are_refused_together_before_anything_starts() {
     assert!(!place.path().join("state").exists());
     assert_eq!(control.generation(), 0);
 }
+
+#[test]
+fn a_key_in_the_idea_is_taken_out_and_the_phases_are_accepted() {
+    let key = "sk-ant-in-the-idea";
+    assert!(control::IDEA.contains(key));
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(Some(repository(place.path())));
+    let code = run(place.path(), &control, &[("ANTHROPIC_API_KEY", key)]);
+    assert_eq!(code, Some(0), "{}\n{:?}", log(place.path()), control.kinds());
+    for directory in ["documents", "state"] {
+        let found = Command::new("grep")
+            .args(["--recursive", "--files-with-matches", "--fixed-strings", key])
+            .arg(place.path().join(directory))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the key is in {directory}");
+    }
+    let explored = std::fs::read_to_string(place.path().join("documents/explore.md")).unwrap();
+    assert!(explored.contains("[redacted]"), "{explored}");
+}

@@ -33,7 +33,6 @@ impl_answer!(ReadyError);
 
 /// Asks the store.
 pub(crate) async fn handler(State(app): State<App>) -> Result<Json<Ready>, ReadyError> {
-    let mut session = app.store.read().await?;
-    session.query("SELECT 1").execute().await?;
+    app.store.answers().await?;
     Ok(Json(Ready { status: "ready" }))
 }

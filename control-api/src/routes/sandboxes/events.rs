@@ -44,7 +44,7 @@ pub(crate) async fn handler(
     PathId(id): PathId<SandboxId>,
     PackedBody(batch): PackedBody<Batch>,
 ) -> Result<Json<Ack>, IngestError> {
-    let taken = ingest::ingest(&app.store, id, batch, app.now(), app.lease).await?;
+    let taken = ingest::ingest(&app.store, &app.redactor, id, batch, app.now(), app.lease).await?;
     app.wakes.wake(taken.spec.0);
     app.wakes.wake(id.0);
     Ok(Json(taken.ack))

@@ -70,7 +70,8 @@ pub(crate) async fn handler(
             let mut session = there.store.read().await?;
             let place = store::sandbox::find(&mut session, sandbox).await?;
             drop(session);
-            there.provider.end(place.and_then(|sandbox| sandbox.place).as_ref()).await;
+            let place = place.and_then(|sandbox| sandbox.place);
+            there.provider.end(&there, sandbox, place.as_ref()).await;
             Ok::<_, StoreError>(())
         })
         .await??;

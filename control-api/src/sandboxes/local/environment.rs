@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::leftovers::MARK;
 use super::{Directories, Local};
 use crate::config::HANDED_ON;
 use crate::sandboxes::Start;
@@ -27,6 +28,7 @@ pub(super) fn of(
         // The answer to `hello` says where to start; the worker needs no word of ours for it.
         ("SPEC_PHASE", "all".into()),
         ("SANDBOX_ID", start.sandbox.to_string().into()),
+        (MARK, start.sandbox.to_string().into()),
         ("SANDBOX_TOKEN", start.token.secret().into()),
         ("CONTROL_API_URL", local.url.clone().into()),
         ("WORKSPACE_DIR", directories.workspace.clone().into()),

@@ -12,7 +12,7 @@ use specwright_shared::phase::SandboxState;
 use specwright_shared::text::Line;
 use tokio::process::Child;
 
-use super::Place;
+use super::{Place, WORKSPACE, directory_of, leftovers};
 use crate::app::App;
 use crate::problem::chain;
 use crate::sandboxes::{Provider, lost};
@@ -21,6 +21,8 @@ use crate::wake::Find;
 
 /// How long a report may come behind its worker's exit: it is in the kernel's buffers by then.
 const REPORT: Duration = Duration::from_secs(2);
+/// The exit code of a worker that refuses its settings; no outcome has it (`Outcome::exit_code`).
+const REFUSED_SETTINGS: i32 = 2;
 /// How much of the log's end is looked at for its last line.
 const TAIL_BYTES: u64 = 4096;
 
@@ -47,21 +49,40 @@ pub(super) async fn until_exit(
         () = app.shutdown.cancelled() => return,
     };
     tracing::debug!(%sandbox, ?exit, "a worker exited");
-    if let Err(error) = settle(&app, sandbox, exit, &log).await {
-        // The reconciler finds it again: its process is gone.
-        tracing::error!(%sandbox, error = chain(&error), "a worker's exit could not be noted");
-    }
+    // Before its end is noted: who reads that a run is over finds nothing of it running.
     place.kill_group();
+    leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
+    match settle(&app, sandbox, exit, &log).await {
+        // Its clone is large, and a later run makes its own; its state and its log stay.
+        Ok(true) => remove(&directory_of(&app.data_dir, sandbox).join(WORKSPACE)).await,
+        // Nobody knows what it was doing: whoever looks into it finds all as it was.
+        Ok(false) => {}
+        Err(error) => {
+            // The reconciler finds it again: its process is gone.
+            tracing::error!(%sandbox, error = chain(&error), "a worker's exit could not be noted");
+        }
+    }
     let Provider::Local(local) = &app.provider;
     local.observed().remove(&sandbox);
 }
 
+async fn remove(directory: &Path) {
+    match tokio::fs::remove_dir_all(directory).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(directory = %directory.display(), %error, "a clone was not removed");
+        }
+        _ => {}
+    }
+}
+
+/// Notes the end of a worker. Says whether its run had ended before, by its report or because someone
+/// ended it.
 async fn settle(
     app: &App,
     sandbox: SandboxId,
     exit: io::Result<ExitStatus>,
     log: &Path,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let ended = async || {
         let mut session = app.store.read().await?;
         let found = store::sandbox::find(&mut session, sandbox).await?;
@@ -71,15 +92,27 @@ async fn settle(
     // Not cut short by a shutdown: it is bounded, and the report matters most then.
     let never = tokio_util::sync::CancellationToken::new();
     if app.wakes.until_found(sandbox.0, REPORT, &never, ended).await?.0 {
-        return Ok(());
+        return Ok(true);
+    }
+    let (outcome, message) = verdict(&exit, log);
+    lost::end_unreported(app, sandbox, outcome, &message).await?;
+    Ok(false)
+}
+
+/// What an exit without a report means. A worker that refuses its settings has said why and never
+/// began; all others are lost.
+fn verdict(exit: &io::Result<ExitStatus>, log: &Path) -> (Outcome, String) {
+    let last = last_line(log);
+    let refused = exit.as_ref().is_ok_and(|status| status.code() == Some(REFUSED_SETTINGS));
+    if let Some(line) = last.as_ref().filter(|_| refused) {
+        return (Outcome::WorkerError, format!("the worker refused its settings: {line}"));
     }
     let mut message =
-        format!("the worker {} without a report; its log is at {}", how(&exit), log.display());
-    if let Some(line) = last_line(log) {
+        format!("the worker {} without a report; its log is at {}", how(exit), log.display());
+    if let Some(line) = last {
         message.push_str(&format!(" and ends with: {line}"));
     }
-    lost::end_unreported(app, sandbox, Outcome::Lost, &message).await?;
-    Ok(())
+    (Outcome::Lost, message)
 }
 
 fn how(exit: &io::Result<ExitStatus>) -> String {

@@ -70,6 +70,65 @@ async fn what_a_killed_worker_started_goes_with_it() {
 }
 
 #[tokio::test]
+async fn what_a_killed_worker_left_in_sessions_of_their_own_goes_too() {
+    // One is marked and stands elsewhere, one has wiped its environment.
+    let script = "cd / && setsid sh -c 'echo $$ >\"$STATE_DIR/marked\"; exec sleep 600' &
+        setsid sh -c 'echo $$ >\"$STATE_DIR/wiped\"; exec env -i sleep 600' &
+        echo $$ >\"$STATE_DIR/pid\"; wait";
+    let api = Running::with_worker(script).await;
+    let launched = api.launch(json!({})).await;
+    let state = api.sandbox_dir(launched.sandbox_id).join("state");
+    let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    let left = [until_file(&state.join("marked")).await, until_file(&state.join("wiped")).await];
+    for pid in &left {
+        until("it sleeps", async || stat(pid).unwrap().contains("(sleep)").then_some(())).await;
+    }
+    let worker = until_file(&state.join("pid")).await.trim().parse().unwrap();
+    let worker = rustix::process::Pid::from_raw(worker).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    api.until_spec(launched.spec.id, "failed").await;
+    for pid in &left {
+        assert!(stat(pid).is_err(), "{:?}", stat(pid));
+    }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_refuses_its_settings_is_a_worker_error_in_its_own_words() {
+    let script = "echo 'MAX_TURNS must be a number; it was \"x\".' >&2; exit 2";
+    let api = Running::with_worker(script).await;
+    let launched = api.launch(json!({})).await;
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    assert_eq!(spec["reason"], "worker_error", "{spec}");
+    let message = "the worker refused its settings: MAX_TURNS must be a number; it was \"x\".";
+    assert_eq!(spec["message"], message);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn the_first_answer_after_a_crash_knows_that_the_worker_is_gone() {
+    let mut api = Running::with_waiting_worker().await;
+    api.config.end_sandboxes_on_shutdown = false;
+    let api = api.restart().await;
+    let launched = api.launch(json!({})).await;
+    until_file(&api.sandbox_dir(launched.sandbox_id).join("state/env")).await;
+    let pid = worker_pid(&launched.sandbox_id.to_string());
+    let api = api
+        .restart_after(async || {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            until("the worker is gone", async || {
+                let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+                stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())
+            })
+            .await;
+        })
+        .await;
+    let (_, specs) = api.get("/api/v1/specs").await;
+    assert_eq!(specs["items"][0]["status"], "failed", "{specs}");
+    api.end().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_is_deaf_to_a_request_is_killed_at_shutdown() {
     let api = Running::with_worker(
         "trap '' TERM; echo $$ >\"$STATE_DIR/pid\"; while :; do sleep 1; done",

@@ -16,8 +16,7 @@ use uuid::Uuid;
 use crate::overhead::is_good_result;
 
 /// The switches with which the worker starts the CLI.
-const SWITCHES: [(&str, &str); 9] = [
-    ("IS_SANDBOX", "1"),
+const SWITCHES: [(&str, &str); 8] = [
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS", "1"),
@@ -42,7 +41,7 @@ pub(crate) async fn phase_ms(
     let mut agent = Command::new(cli)
         .args(["-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose"])
         .args(["--replay-user-messages", "--setting-sources=", "--strict-mcp-config"])
-        .args(["--system-prompt-snapshot=off", "--permission-mode=bypassPermissions"])
+        .args(["--system-prompt-snapshot=off", "--permission-mode=dontAsk"])
         .arg(format!("--session-id={}", Uuid::new_v4()))
         .arg("--append-system-prompt=You plan; you do not change files.")
         .arg(format!("--json-schema={schema}"))

@@ -39,7 +39,8 @@ impl Figure {
     }
 
     fn line(&self) -> Value {
-        let mut line = json!({ "bench": bench(self.metric), "metric": self.metric, "unit": self.unit });
+        let mut line =
+            json!({ "bench": bench(self.metric), "metric": self.metric, "unit": self.unit });
         match &self.measured {
             // Two digits after the point: more is noise.
             Ok(value) => line["value"] = json!((value * 100.0).round() / 100.0),

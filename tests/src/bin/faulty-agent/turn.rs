@@ -25,7 +25,7 @@ pub(crate) fn version(behaviour: &Behaviour) -> &'static str {
 }
 
 pub(crate) fn permission_mode(behaviour: &Behaviour) -> &'static str {
-    if behaviour.has("wrong-permission-mode") { "default" } else { "bypassPermissions" }
+    if behaviour.has("wrong-permission-mode") { "default" } else { "dontAsk" }
 }
 
 impl<'a> Turn<'a> {
