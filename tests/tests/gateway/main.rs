@@ -1,7 +1,7 @@
 //! The gateway between an HTTP client in the agent's place and a Messages API on a script: what it
 //! counts, refuses and notices.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

@@ -251,7 +251,9 @@ async fn a_message_for_a_phase_waits_for_it_and_is_refused_when_it_has_passed() 
     assert!(text(&late["reason"]).contains("`explore` has passed"), "{late:#}");
     second.cancel();
     let seen = waits.finish().await.expect_code(0).summary();
-    assert_eq!(seen["status"], "seen", "{seen:#}");
+    // It may be settled already when `say` looks: what counts is that it was seen.
+    assert!(["seen", "settled"].contains(&text(&seen["status"]).as_str()), "{seen:#}");
+    assert!(seen["seen_at"].is_string(), "{seen:#}");
     assert!(scene.asks(Phase::Explore).iter().all(|ask| !ask.mentions(MESSAGE)));
     drop(scene.run.finish().await.expect_code(0));
 }
