@@ -1,6 +1,6 @@
 //! The command line, as clap reads it.
 //!
-//! `worker` and `rehearsal-agent` are not here: they are what sandboxes run, not people, and `main`
+//! `supervise`, `worker` and `rehearsal-agent` are not here: they are what sandboxes run, not people, and `main`
 //! takes them before anything of this is looked at. Nor is the environment read here: clap would take
 //! an empty variable for a value, and show options in its usage line that nobody gave.
 
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Board,
     /// Say something to a running agent, and wait until it has seen it
     Say(SayArgs),
+    /// Break off what a running agent is doing, and tell it why and to go on
+    Interrupt(InterruptArgs),
+    /// End a run after the phase at work; the spec can be resumed
+    Pause(SpecArg),
     /// Stop a run; the spec can be resumed
     Stop(StopArgs),
     /// Run the control API for others to use
@@ -152,6 +156,29 @@ pub(crate) struct SayArgs {
     /// After what the agent is doing [default: at its next tool call]
     #[arg(long)]
     pub(crate) later: bool,
+    /// Phase that it is meant for: it waits for that one, and is refused when it has passed
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) phase: Option<Phase>,
+    /// It is worth nothing after this time, and is not given to the agent any more
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) within: Option<u64>,
+}
+
+/// `interrupt`
+#[derive(Debug, Args)]
+pub(crate) struct InterruptArgs {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) to: String,
+    /// What the agent is told then
+    #[arg(
+        value_name = "TEXT",
+        default_value = "Look again at what you were doing before you go on."
+    )]
+    pub(crate) text: String,
+    /// Drop messages that the agent has queued and not taken up
+    #[arg(long)]
+    pub(crate) drop_queued: bool,
 }
 
 /// `stop`
@@ -174,6 +201,14 @@ pub(crate) struct ServeArgs {
     /// Database [env: SPECWRIGHT_DATABASE_URL] [default: a SQLite file in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Address at which workers reach it, when a proxy stands before it [default: the one that is
+    /// listened on]
+    #[arg(long, value_name = "URL", env = "SPECWRIGHT_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+    /// How long a sandbox may be silent before it counts as lost; its heartbeats come several times
+    /// as often [default: 90]
+    #[arg(long, value_name = "SECONDS", env = "SPECWRIGHT_LEASE", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) lease: Option<u64>,
 }
 
 /// `doctor`
@@ -213,6 +248,8 @@ mod tests {
             "specwright watch --json 01",
             "specwright board --json",
             "specwright say 01 text --json",
+            "specwright interrupt 01 --json",
+            "specwright pause 01 --json",
             "specwright stop 01 --json",
             "specwright serve --json",
             "specwright doctor --json",

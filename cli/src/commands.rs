@@ -2,8 +2,11 @@
 
 mod board;
 mod doctor;
+mod interrupt;
 mod launch;
 mod list;
+mod pause;
+mod receipt;
 mod resume;
 mod say;
 mod serve;
@@ -54,6 +57,8 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<Exit, Failu
         Command::Watch(args) => watch::run(context, args).await,
         Command::Board => board::run(context).await,
         Command::Say(args) => say::run(context, args).await,
+        Command::Interrupt(args) => interrupt::run(context, args).await,
+        Command::Pause(args) => pause::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,

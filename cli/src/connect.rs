@@ -154,7 +154,7 @@ pub(crate) fn same_machine(server: Option<&str>) -> Result<bool, ConnectError> {
 /// The settings that `serve` and the embedded control API share.
 pub(crate) fn api_config(config: &Config, token: OwnerToken) -> Result<ApiConfig, ConnectError> {
     let program = std::env::current_exe().map_err(ConnectError::OwnPath)?;
-    let worker = WorkerProgram { program, arguments: vec!["worker".into()] };
+    let worker = WorkerProgram { program, arguments: vec!["supervise".into()] };
     let environment = environment_to_hand_on();
     Ok(ApiConfig { environment, ..ApiConfig::new(config.data_dir.clone(), token, worker) })
 }

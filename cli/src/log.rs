@@ -59,7 +59,8 @@ fn builder() -> SubscriberBuilder<
 > {
     let filter =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter)
+    // Not its own complaints: they are made with `eprintln!`, which panics on a full disk.
+    tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter)
 }
 
 fn open(data_dir: &Path, path: &Path) -> io::Result<fs::File> {

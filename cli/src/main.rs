@@ -42,6 +42,10 @@ fn main() -> ExitCode {
     // What sandboxes run is taken first: it has settings of its own and nothing of the rest.
     match arguments.next().as_deref().and_then(OsStr::to_str) {
         Some("worker") => return specwright_worker::main_from_env(),
+        Some("supervise") => {
+            let worker = std::iter::once("worker".into()).chain(arguments);
+            return specwright_worker::supervise::main(worker.collect());
+        }
         Some("rehearsal-agent") => return specwright_worker::rehearsal::main(arguments),
         _ => {}
     }

@@ -1,5 +1,7 @@
 //! A spec as text: the end of a run, and `show`. Pure; every line fits the width it is given.
 
+mod liveness;
+
 use std::path::Path;
 
 use console::style;
@@ -47,6 +49,7 @@ pub(crate) fn whole(state: &SpecState, width: usize) -> Vec<String> {
     if let Some(sandbox) = spec.sandbox_id {
         lines.push(format!("Sandbox     {sandbox}"));
     }
+    lines.extend(state.sandbox.iter().flat_map(|sandbox| liveness::lines(sandbox, width)));
     lines.push(String::new());
     lines.push(heading("Phases"));
     lines.extend(state.phases.iter().flat_map(|view| phase(view, width)));

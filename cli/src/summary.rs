@@ -5,6 +5,7 @@ use specwright_control_api::client::{Client, ClientError};
 use specwright_shared::id::{SpecId, TaskId, TicketId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
+use specwright_shared::wire::sandbox::SandboxView;
 use specwright_shared::wire::spec::{Coverage, DocumentView, PhaseView, SpecView};
 use specwright_shared::wire::ticket::{TaskView, TicketView};
 
@@ -15,13 +16,22 @@ pub(crate) struct SpecState {
     pub(crate) phases: Vec<PhaseView>,
     pub(crate) documents: Vec<DocumentView>,
     pub(crate) tickets: Vec<TicketView>,
+    /// The living sandbox, with what it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sandbox: Option<SandboxView>,
 }
 
 impl SpecState {
     /// Asks the control API for it.
     pub(crate) async fn fetch(client: &Client, id: SpecId) -> Result<Self, ClientError> {
+        let spec = client.spec(id).await?;
+        let sandbox = match spec.sandbox_id {
+            Some(sandbox) => Some(client.sandbox(sandbox).await?),
+            None => None,
+        };
         Ok(Self {
-            spec: client.spec(id).await?,
+            spec,
+            sandbox,
             phases: client.phases(id).await?,
             documents: client.documents(id).await?,
             tickets: client.tickets(id).await?,
@@ -193,6 +203,7 @@ pub(crate) mod tests {
             phases: vec![serde_json::from_value(phase).unwrap()],
             documents: vec![serde_json::from_value(document).unwrap()],
             tickets: vec![serde_json::from_value(ticket).unwrap()],
+            sandbox: None,
         }
     }
 

@@ -4,7 +4,8 @@
 
 use specwright_shared::finding::Finding;
 use specwright_shared::id::SandboxId;
-use specwright_shared::wire::event::{Event, FileChange, RetryReason, ToolUse};
+use specwright_shared::liveness::LoopKind;
+use specwright_shared::wire::event::{Event, FileChange, ResumeRung, RetryReason, ToolUse};
 use specwright_shared::wire::message::MessageStatus;
 
 use crate::output::fit;
@@ -68,6 +69,11 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
             let model = agent.model.as_deref().unwrap_or("its default model");
             passing(format!("agent {} is up, with {model}", agent.version))
         }
+        Event::AgentResumed(resumed) => notable(match resumed.rung {
+            ResumeRung::Transcript => "the worker was restarted; the agent goes on where it was",
+            ResumeRung::SameSession => "the worker was restarted; the agent is asked again",
+            ResumeRung::FreshSession => "the worker was restarted; a fresh agent begins the phase",
+        }),
         Event::AgentMessage(said) => passing(&said.content.text),
         Event::AgentThinking(_) => passing("thinking"),
         Event::ToolUse(call) => passing(tool_call(call, sandbox)),
@@ -80,8 +86,21 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
                 FileChange::Created => "created",
                 FileChange::Modified => "changed",
                 FileChange::Deleted => "deleted",
+                FileChange::Renamed => "renamed",
             };
-            passing(format!("{how} {}", file.path))
+            let lines = match (file.lines_added, file.lines_removed) {
+                (Some(added), Some(removed)) => format!(" (+{added} -{removed})"),
+                _ => String::new(),
+            };
+            let from = file.from.as_deref().map(|from| format!("{from} to ")).unwrap_or_default();
+            passing(format!("{how} {from}{}{lines}", file.path))
+        }
+        Event::LoopDetected(seen) => {
+            let what = match seen.kind {
+                LoopKind::SameCall => "with the same answer",
+                LoopKind::SameError => "with the same error",
+            };
+            notable(format!("a loop: {} {} times {what}", seen.tool, seen.count))
         }
         Event::SubagentInvoked(sub) => {
             let what = sub.description.as_deref().or(sub.subagent_type.as_deref());
@@ -92,9 +111,12 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
         }
         Event::SubagentCompleted(_) => passing("sub-agent is done"),
         Event::MessageInjected(message) => {
-            notable(format!("message {}: {}", message.message_id, message.status.as_str()))
+            let why = message.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            notable(format!("message {}: {}{why}", message.message_id, message.status.as_str()))
         }
-        Event::AgentInterrupted(why) => notable(format!("interrupted: {}", why.reason)),
+        Event::AgentInterrupted(why) => {
+            notable(format!("the agent was interrupted: {}", why.reason))
+        }
         Event::AgentRetrying(wait) => {
             let what = wait
                 .error_status
@@ -107,6 +129,30 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
                 wait.retry_delay_ms / 1000.0
             ))
         }
+        Event::ModelCall(call) => call
+            .cost_unknown
+            .as_ref()
+            .map(|why| format!("what a call of the model cost is unknown: {why}"))
+            .and_then(passing),
+        Event::ModelParked(parked) => notable(match parked.until {
+            Some(until) => format!("{} Until {until}.", parked.reason),
+            None => parked.reason.clone(),
+        }),
+        Event::ModelResumed(parked) => notable(format!(
+            "the model's service takes calls again, after {}",
+            duration(parked.parked_ms)
+        )),
+        Event::ModelStalled(stall) => notable(format!(
+            "a call of the model has brought no content for {}: {}",
+            duration(stall.since_content_ms),
+            stall.remedy
+        )),
+        Event::BudgetWarning(spent) => notable(format!(
+            "{} % of the budget is spent: {} of {}",
+            spent.percent,
+            cost(spent.spent_usd),
+            cost(spent.limit_usd)
+        )),
         Event::AgentError(fault) => notable(format!("agent: {}", fault.error)),
         Event::AgentCompleted(_) | Event::AgentExited(_) => None,
         Event::Progress(progress) => passing(&progress.message),
@@ -156,6 +202,13 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
         Event::EventRefused(refused) => notable(format!(
             "the control API refused an event ({}): {}",
             refused.refused, refused.reason
+        )),
+        Event::EventsDropped(lost) => notable(format!(
+            "{} of little weight given up: the sandbox's disk is nearly full",
+            count(
+                usize::try_from(lost.dropped.values().sum::<u64>()).unwrap_or(usize::MAX),
+                "event"
+            )
         )),
         Event::ExecutionCompleted(_) => passing("run completed"),
         Event::ExecutionFailed(failed) => {

@@ -43,6 +43,12 @@ impl Api {
         SystemTime::now().into()
     }
 
+    /// Since when heartbeats have been taken here.
+    pub(crate) fn listening_since(&self, now: Timestamp) -> Timestamp {
+        let micros = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_micros(now.as_micros().saturating_sub(micros))
+    }
+
     /// Whether every live worker has had the time to renew its lease here.
     pub(crate) fn leases_can_be_judged(&self) -> bool {
         self.started.elapsed() > self.lease

@@ -41,6 +41,11 @@ pub const HANDED_ON: &[&str] = &[
     "MAX_TURNS",
     "MAX_BUDGET_USD",
     "PHASE_TIMEOUT",
+    "TOOL_TIMEOUT",
+    "AGENT_SILENCE_TIMEOUT",
+    "MODEL_SILENCE_TIMEOUT",
+    "MODEL_PING_TIMEOUT",
+    "MODEL_PARK_TIMEOUT",
     "MAX_ATTEMPTS",
     "RUST_LOG",
 ];
@@ -67,6 +72,8 @@ pub struct Config {
     pub worker: WorkerProgram,
     /// What workers get of the environment; made by [`environment_to_hand_on`], or by hand.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where workers reach this control API; absent: at the address that it listens on.
+    pub public_url: Option<String>,
     /// How long a silent sandbox is believed to live.
     pub lease: Duration,
     /// How often workers send a heartbeat.
@@ -89,6 +96,7 @@ impl Config {
             owner_token,
             worker,
             environment: Vec::new(),
+            public_url: None,
             lease: LEASE,
             heartbeat: HEARTBEAT,
             die_with_parent: false,

@@ -1,6 +1,8 @@
 //! What a request carries, parsed at the door: a handler sees only values that fit, and what does
 //! not fit is answered with a sentence that names the field.
 
+mod packed;
+
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -13,6 +15,7 @@ use serde::de::DeserializeOwned;
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use uuid::Uuid;
 
+pub(crate) use self::packed::PackedBody;
 use crate::problem::Answer;
 
 fn invalid(detail: impl Into<String>) -> Answer<Problem> {
@@ -27,28 +30,37 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Answer<Problem>;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if too_large(&rejection) {
-                let detail = "The body is larger than this route takes.";
-                Answer(Problem::new(ProblemType::TooLarge, detail))
-            } else {
-                invalid(format!("The body could not be read: {}.", rejection.body_text()))
-            }
-        })?;
-        let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let (path, inner) = (error.path().to_string(), error.into_inner());
-            // An unknown field's path is the field itself, which the error names already.
-            if path == "." {
-                invalid(format!("The body does not fit: {inner}."))
-            } else {
-                invalid(format!("The body's `{path}` does not fit: {inner}."))
-            }
-        })?;
-        reader.end().map_err(|error| invalid(format!("The body does not fit: {error}.")))?;
-        Ok(Self(value))
+        let bytes = read(request, state).await?;
+        parse(&bytes).map(Self)
     }
+}
+
+/// The bytes of a body, as many as the route takes.
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Answer<Problem>> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if too_large(&rejection) {
+            let detail = "The body is larger than this route takes.";
+            Answer(Problem::new(ProblemType::TooLarge, detail))
+        } else {
+            invalid(format!("The body could not be read: {}.", rejection.body_text()))
+        }
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Answer<Problem>> {
+    let json: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        // An unknown field's path is the field itself, which the error names already.
+        if path == "." {
+            invalid(format!("The body does not fit: {inner}."))
+        } else {
+            invalid(format!("The body's `{path}` does not fit: {inner}."))
+        }
+    })?;
+    reader.end().map_err(|error| invalid(format!("The body does not fit: {error}.")))?;
+    Ok(value)
 }
 
 fn too_large(rejection: &BytesRejection) -> bool {

@@ -2,6 +2,7 @@
 //! two steps of a request leaves nothing that a later round does not find.
 
 mod gone_sandboxes;
+mod overdue_messages;
 
 use crate::app::App;
 
@@ -10,6 +11,7 @@ use crate::app::App;
 pub(crate) async fn start(app: &App) {
     gone_sandboxes::look(app).await;
     app.tasks.spawn(gone_sandboxes::run(app.clone()));
+    app.tasks.spawn(overdue_messages::run(app.clone()));
 }
 
 pub(crate) use gone_sandboxes::end_if_gone;

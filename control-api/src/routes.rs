@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
-use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
+use specwright_shared::wire::sandbox::{BATCH_MAX_BYTES, TRANSCRIPT_MAX_BYTES};
 
 use crate::app::App;
 use crate::auth::Access;
@@ -56,7 +56,11 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    let filter = if method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
+    let filter = match method {
+        Method::GET => MethodFilter::GET,
+        Method::PUT => MethodFilter::PUT,
+        _ => MethodFilter::POST,
+    };
     Route {
         method,
         path,
@@ -73,6 +77,10 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route 
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
     route(Method::POST, path, handler)
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::PUT, path, handler)
 }
 
 impl Route {
@@ -101,6 +109,7 @@ pub(crate) fn table() -> Vec<Route> {
         get("/api/v1/specs/{id}", specs::show::handler),
         post("/api/v1/specs/{id}/execute", specs::execute::handler).within(START_TIME),
         post("/api/v1/specs/{id}/cancel", specs::cancel::handler).within(END_TIME),
+        post("/api/v1/specs/{id}/pause", specs::pause::handler),
         get("/api/v1/specs/{id}/phases", specs::phases::list_handler),
         get("/api/v1/specs/{id}/phases/{name}", specs::phases::show_handler),
         get("/api/v1/specs/{id}/events", specs::events::handler).within(WAIT_TIME),
@@ -119,6 +128,11 @@ pub(crate) fn table() -> Vec<Route> {
         get("/api/v1/sandboxes/{id}/messages/poll", sandboxes::poll::handler)
             .of(OwnSandbox)
             .within(WAIT_TIME),
+        get("/api/v1/sandboxes/{id}/messages/stream", sandboxes::stream::handler).of(OwnSandbox),
+        put("/api/v1/sandboxes/{id}/transcript", sandboxes::transcript::put_handler)
+            .of(OwnSandbox)
+            .takes(TRANSCRIPT_MAX_BYTES),
+        get("/api/v1/sandboxes/{id}/transcript", sandboxes::transcript::get_handler),
         get("/api/v1/board", board::show::handler),
         get("/api/v1/tickets", tickets::list::handler),
         get("/api/v1/tickets/{id}", tickets::show::handler),

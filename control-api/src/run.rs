@@ -116,7 +116,7 @@ impl Run {
             return Ok(false);
         }
         self.sandbox.state = SandboxState::Ended;
-        store::message::expire(write, self.sandbox.id).await?;
+        store::message::expire(write, self.sandbox.id, self.now).await?;
         if ending.outcome != Outcome::Succeeded {
             let broken: Vec<Phase> = Phase::ALL
                 .into_iter()

@@ -107,7 +107,7 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         config.worker,
         config.environment,
         config.die_with_parent,
-        format!("http://{}", reachable(address)),
+        config.public_url.unwrap_or_else(|| format!("http://{}", reachable(address))),
     );
     let api = Api {
         store: Store::open(&config.database_url).await?,

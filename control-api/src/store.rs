@@ -18,6 +18,7 @@ pub(crate) mod project;
 pub(crate) mod sandbox;
 pub(crate) mod spec;
 pub(crate) mod ticket;
+pub(crate) mod transcript;
 
 #[cfg(test)]
 mod contract;

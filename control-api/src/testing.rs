@@ -81,6 +81,11 @@ impl Running {
         Self::start(config, directory).await
     }
 
+    /// Asks it to end, without waiting.
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+
     /// Ends it in order.
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
@@ -90,6 +95,20 @@ impl Running {
     /// Where a sandbox has its directories.
     pub(crate) fn sandbox_dir(&self, id: impl std::fmt::Display) -> std::path::PathBuf {
         self.config.data_dir.join("sandboxes").join(id.to_string())
+    }
+
+    /// The status of a request alone: an answer may be a stream without an end.
+    pub(crate) async fn status(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> u16 {
+        let method = method.parse().unwrap();
+        let request = self.http.request(method, format!("{}{path}", self.base)).json(body);
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+        request.send().await.unwrap().status().as_u16()
     }
 
     /// A request with a token (empty: none); the status and the JSON of the answer.

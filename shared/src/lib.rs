@@ -6,6 +6,7 @@
 //! Start at [`phase`] (the words), [`machine`] (how a run moves), [`documents`] (what a phase
 //! produces), [`gate`] (what a phase's output must satisfy) and [`wire`] (what is said over HTTP).
 
+pub mod budget;
 pub mod coverage;
 pub mod documents;
 pub mod ears;
@@ -14,13 +15,17 @@ pub mod finding;
 pub mod gate;
 pub mod graph;
 pub mod id;
+pub mod ledger;
 pub mod list;
+pub mod liveness;
 pub mod machine;
 pub mod outcome;
 pub mod path;
 pub mod phase;
+pub mod price;
 pub mod redact;
 pub mod render;
+pub mod stall;
 pub mod text;
 pub mod time;
 pub mod wire;

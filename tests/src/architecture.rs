@@ -77,6 +77,8 @@ const RULES: [Rule; 4] = [
         within: PRODUCT,
         only_in: &[
             "worker/src/agent",
+            // The worker itself, again and again.
+            "worker/src/supervise",
             "worker/src/workspace",
             "control-api/src/sandboxes/local",
             // `doctor`, and what `launch` looks at before it starts: `claude --version`, git.

@@ -5,6 +5,8 @@
 //! sockets, SQLite, git, and the Claude CLI.
 
 pub mod architecture;
+pub mod chaos;
+pub mod fault_proxy;
 pub mod messages_api;
 pub mod repository;
 pub mod sample;

@@ -12,6 +12,7 @@
 //! Deliberately absent: what the facts mean for a run, limits of time, and whether a resumed turn is
 //! to be repeated. The run decides that.
 
+pub(crate) mod cgroup;
 mod control;
 mod fact;
 mod handshake;
@@ -22,7 +23,9 @@ mod spawn;
 mod start;
 mod stdin;
 mod stream;
+pub(crate) mod table;
 mod tail;
+mod transcript;
 mod tree;
 mod turn;
 
@@ -42,6 +45,7 @@ pub use launch::{
     ARGUMENTS_MAX_BYTES, INHERITED, Launch, LaunchError, PERMISSION_MODE, Session, inherited,
 };
 pub use start::{START_PATIENCE, StartError, Started};
+pub use transcript::transcript;
 pub use turn::{Turn, TurnResult, Usage};
 
 use control::{AskError, Control};
@@ -125,6 +129,8 @@ pub enum SayError {
 pub struct InterruptAnswer {
     /// Messages that it will do next all the same.
     pub still_queued: Vec<Uuid>,
+    /// Messages that it had queued and dropped.
+    pub cancelled: Vec<Uuid>,
 }
 
 /// Why an interrupt is not known to have worked.
@@ -183,12 +189,30 @@ impl Agent {
     /// # Errors
     /// No answer within [`INTERRUPT_PATIENCE`], or none possible.
     pub async fn interrupt(&self) -> Result<InterruptAnswer, InterruptError> {
-        let request = json!({"subtype": "interrupt"});
-        match self.control.ask(&request, INTERRUPT_PATIENCE).await {
-            Ok(answer) => Ok(InterruptAnswer { still_queued: still_queued(&answer) }),
-            Err(AskError::Closed) => Err(InterruptError::Closed),
-            Err(AskError::NoAnswer) => Err(InterruptError::NoAnswer),
-            Err(AskError::Refused(why)) => Err(InterruptError::Refused(why)),
+        self.interruption(false).await
+    }
+
+    /// The same, to be awaited while facts are read: an agent that has much to say answers behind
+    /// it. With `cancel_queued` it drops what it has queued.
+    pub fn interruption(
+        &self,
+        cancel_queued: bool,
+    ) -> impl Future<Output = Result<InterruptAnswer, InterruptError>> + Send + 'static {
+        let control = self.control.clone();
+        async move {
+            let mut request = json!({"subtype": "interrupt"});
+            if cancel_queued {
+                request["cancel_queued"] = json!(true);
+            }
+            match control.ask(&request, INTERRUPT_PATIENCE).await {
+                Ok(answer) => Ok(InterruptAnswer {
+                    still_queued: messages(&answer, "still_queued"),
+                    cancelled: messages(&answer, "cancelled"),
+                }),
+                Err(AskError::Closed) => Err(InterruptError::Closed),
+                Err(AskError::NoAnswer) => Err(InterruptError::NoAnswer),
+                Err(AskError::Refused(why)) => Err(InterruptError::Refused(why)),
+            }
         }
     }
 
@@ -251,8 +275,8 @@ impl Drop for Agent {
     }
 }
 
-/// Messages that survive an interrupt. Ids that are not ours are not uuids, and not waited for.
-fn still_queued(answer: &Value) -> Vec<Uuid> {
-    let queued = answer.get("still_queued").and_then(Value::as_array);
-    queued.into_iter().flatten().filter_map(|id| Uuid::deserialize(id).ok()).collect()
+/// Messages that an answer lists. Ids that are not ours are not uuids, and not waited for.
+fn messages(answer: &Value, field: &str) -> Vec<Uuid> {
+    let listed = answer.get(field).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(|id| Uuid::deserialize(id).ok()).collect()
 }

@@ -10,9 +10,12 @@ use specwright_shared::excerpt::Excerpt;
 use specwright_shared::id::SandboxId;
 use specwright_shared::wire::message::Poll;
 use specwright_shared::wire::problem::{Problem, ProblemType};
-use specwright_shared::wire::sandbox::{Ack, Batch, Heartbeat, HeartbeatAck, Hello, Welcome};
+use specwright_shared::wire::sandbox::{
+    Ack, Heartbeat, HeartbeatAck, Hello, TranscriptSaved, Welcome,
+};
 
 use crate::config::Secret;
+use crate::deliver::Parcel;
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the control API may hold a poll open.
 pub(crate) const POLL_WAIT: Duration = Duration::from_secs(20);
+/// How long a stream of messages may be silent: three of its heartbeats.
+const STREAM_SILENCE: Duration = Duration::from_secs(15);
 /// The most bytes of a strange answer that are shown.
 const SHOWN_MAX_BYTES: usize = 300;
 
@@ -68,6 +73,8 @@ impl ApiError {
 #[derive(Debug, Clone)]
 pub struct Api {
     http: reqwest::Client,
+    /// Without a limit for the whole answer: a stream has no end.
+    streaming: reqwest::Client,
     base: String,
     token: Secret,
 }
@@ -82,18 +89,18 @@ impl Api {
         sandbox_id: SandboxId,
         token: Secret,
     ) -> Result<Self, ApiError> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .tcp_nodelay(true)
-            .user_agent(concat!("specwright-worker/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(control_api) {
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .user_agent(concat!("specwright-worker/", env!("CARGO_PKG_VERSION")));
             // A proxy cannot reach our own machine's loopback.
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(unreachable)?;
+            if is_loopback(control_api) { builder.no_proxy() } else { builder }
+        };
+        let http = builder().timeout(REQUEST_TIMEOUT).build().map_err(unreachable)?;
+        let streaming = builder().read_timeout(STREAM_SILENCE).build().map_err(unreachable)?;
         let base = format!("{}/sandboxes/{sandbox_id}", control_api.as_str().trim_end_matches('/'));
-        Ok(Self { http, base, token })
+        Ok(Self { http, streaming, base, token })
     }
 
     /// We are up; what is the job?
@@ -108,8 +115,16 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn events(&self, batch: &Batch) -> Result<Ack, ApiError> {
-        self.post("events", batch).await
+    pub(crate) async fn events(&self, parcel: &Parcel) -> Result<Ack, ApiError> {
+        let mut request = self
+            .http
+            .post(format!("{}/events", self.base))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(parcel.body.clone());
+        if parcel.gzip {
+            request = request.header(http::header::CONTENT_ENCODING, "gzip");
+        }
+        self.send(request).await
     }
 
     /// We live.
@@ -133,6 +148,53 @@ impl Api {
         self.send(request).await
     }
 
+    /// The agent's newest conversation, as gzip.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn transcript(
+        &self,
+        generation: u64,
+        session_id: uuid::Uuid,
+        packed: Vec<u8>,
+    ) -> Result<TranscriptSaved, ApiError> {
+        let request = self
+            .http
+            .put(format!("{}/transcript", self.base))
+            .query(&[
+                ("session_id", session_id.to_string()),
+                ("generation", generation.to_string()),
+            ])
+            .header(http::header::CONTENT_TYPE, "application/gzip")
+            .body(packed);
+        self.send(request).await
+    }
+
+    /// The stream of messages behind a position, opened.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub(crate) async fn message_stream(&self, after: u64) -> Result<reqwest::Response, ApiError> {
+        let answer = self
+            .streaming
+            .get(format!("{}/messages/stream", self.base))
+            .query(&[("after", after)])
+            .header(http::header::ACCEPT, "text/event-stream")
+            .bearer_auth(self.token.reveal())
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let kind = answer.headers().get(http::header::CONTENT_TYPE);
+        let is_stream = kind
+            .and_then(|kind| kind.to_str().ok())
+            .is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if answer.status().is_success() && is_stream {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        Err(no_answer(status, &answer.bytes().await.map_err(unreachable)?))
+    }
+
     async fn post<B: Serialize, A: DeserializeOwned>(
         &self,
         route: &str,
@@ -153,12 +215,17 @@ impl Api {
         {
             return Ok(parsed);
         }
-        if let Ok(problem) = serde_json::from_slice::<Problem>(&body) {
-            return Err(ApiError::Refused(Box::new(problem)));
-        }
-        let shown = Excerpt::within(&String::from_utf8_lossy(&body), SHOWN_MAX_BYTES).text;
-        Err(ApiError::Strange { status: status.as_u16(), shown })
+        Err(no_answer(status, &body))
     }
+}
+
+/// What came in the place of the answer.
+fn no_answer(status: http::StatusCode, body: &[u8]) -> ApiError {
+    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        return ApiError::Refused(Box::new(problem));
+    }
+    let shown = Excerpt::within(&String::from_utf8_lossy(body), SHOWN_MAX_BYTES).text;
+    ApiError::Strange { status: status.as_u16(), shown }
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {

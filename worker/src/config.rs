@@ -7,6 +7,7 @@
 //! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
 
 mod choice;
+pub(crate) mod handover;
 mod limits;
 mod read;
 mod secret;
@@ -15,7 +16,7 @@ mod workplace;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use choice::{AgentChoice, Credential, GitHub, Start};
 pub use limits::{LIMITS, check_limits};
 pub use secret::Secret;
 
+use crate::spool::{SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
 use limits::Limits;
 use read::Reader;
 
@@ -100,8 +102,20 @@ pub struct Config {
     pub max_budget_usd: Option<f64>,
     /// The limit of one attempt.
     pub phase_timeout: Duration,
+    /// The limit of a tool call that declares none.
+    pub tool_timeout: Duration,
+    /// How long an agent at its turn may say nothing while no tool is at work.
+    pub silence_timeout: Duration,
+    /// How long an open call of the model may bring no byte.
+    pub model_silence_timeout: Duration,
+    /// How long it may bring nothing but pings.
+    pub model_ping_timeout: Duration,
+    /// How long the job may wait, in all, for a model's service that takes no calls.
+    pub model_park_timeout: Duration,
     /// Attempts per phase.
     pub max_attempts: NonZeroU8,
+    /// What the spool may take on the disk.
+    pub spool_max_bytes: u64,
     /// Whether to end when the parent process does.
     pub die_with_parent: bool,
     /// Whether a phase context came by the environment (it is not used).
@@ -110,6 +124,16 @@ pub struct Config {
     pub environment: Vec<(OsString, OsString)>,
     /// What is logged, as `tracing` reads it (`RUST_LOG`).
     pub log_filter: String,
+}
+
+/// What is logged, before the settings as a whole are checked (`RUST_LOG`).
+pub(crate) fn log_filter() -> String {
+    std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+}
+
+/// Whether this process is to end with its parent. A wrong value is the worker's to refuse.
+pub(crate) fn dies_with_parent() -> bool {
+    std::env::var_os("DIE_WITH_PARENT").is_some_and(|value| value == "1")
 }
 
 /// Settings that were refused; one sentence each.
@@ -128,7 +152,17 @@ impl Config {
     /// # Errors
     /// [`WrongSettings`] with a sentence for each one that is missing or wrong.
     pub fn from_env() -> Result<Self, WrongSettings> {
-        Self::from_lookup(&|name| std::env::var_os(name))
+        if !handover::are_on_stdin() {
+            return Self::from_lookup(&|name| std::env::var_os(name));
+        }
+        let taken = handover::take().map_err(|error| {
+            let from = handover::SECRETS_FROM;
+            WrongSettings(vec![format!("{from}=stdin, but stdin cannot be read: {error}.")])
+        })?;
+        let secrets = handover::parse(&taken);
+        Self::from_lookup(&|name| {
+            secrets.get(OsStr::new(name)).cloned().or_else(|| std::env::var_os(name))
+        })
     }
 
     /// Reads settings from anywhere.
@@ -173,6 +207,12 @@ impl Config {
             |text| read::web_address(text).map(|url| url.as_str().trim_end_matches('/').to_owned()),
         );
         let limits = Limits::read(&mut read);
+        let spool_max_bytes = read.or(
+            "SPOOL_MAX_BYTES",
+            "a whole number of bytes, at least 4194304",
+            SPOOL_MAX_BYTES_DEFAULT,
+            |text| text.parse().ok().filter(|bytes| *bytes >= SPOOL_MAX_BYTES_MIN),
+        );
         let die_with_parent = read.or("DIE_WITH_PARENT", "`1` or `0`", false, |text| match text {
             "1" => Some(true),
             "0" => Some(false),
@@ -210,6 +250,12 @@ impl Config {
                 max_budget_usd: limits.max_budget_usd,
                 phase_timeout: limits.phase_timeout,
                 max_attempts: limits.max_attempts,
+                tool_timeout: limits.tool_timeout,
+                silence_timeout: limits.silence_timeout,
+                model_silence_timeout: limits.model_silence_timeout,
+                model_ping_timeout: limits.model_ping_timeout,
+                model_park_timeout: limits.model_park_timeout,
+                spool_max_bytes,
                 die_with_parent,
                 phase_context_given,
                 environment,

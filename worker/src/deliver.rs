@@ -1,9 +1,19 @@
 //! Delivery: a task of its own that ships the spool until all of it is acknowledged.
 //!
-//! What holds: the run never waits for it; events are sent in order, and again until the control API
-//! says that it has them; there is no limit of retries while the job lives. Each refusal has its
-//! own reaction (the table is [`Courier::refused`]).
+//! What holds:
+//! - the run never waits for it;
+//! - events are sent in order, one batch at a time, and again until the control API says that it has
+//!   them; there is no limit of retries while the job lives, and the pauses are jittered;
+//! - what was acknowledged is never sent again, unless the control API asks for it; an answer that
+//!   comes late and says less than is known changes nothing;
+//! - a batch goes as soon as it is full, else [`LINGER`] after its first event;
+//! - each refusal has its own reaction (the table is [`Courier::refused`]): an older generation ends
+//!   delivery, a refused token is told once and tried slowly, a batch that is too large is halved, an
+//!   event that is wrong is put aside with the reason, and something else goes out under its number.
+//!
+//! Bodies are compressed ([`parcel`]) and go over one connection that is kept open.
 
+mod parcel;
 mod refusal;
 
 #[cfg(test)]
@@ -18,6 +28,7 @@ use specwright_shared::wire::sandbox::{BATCH_MAX_BYTES, BATCH_MAX_EVENTS, Batch}
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::parcel::Parcel;
 use crate::api::{Api, ApiError};
 use crate::spool::SpoolReader;
 
@@ -47,6 +58,8 @@ pub enum DeliverProblem {
         kind: String,
         /// What the control API said.
         reason: String,
+        /// Whether the run hangs on it: an output, the end, or anything that fails its gate.
+        fatal: bool,
     },
     /// The control API refuses us; we go on trying.
     Refused {
@@ -125,7 +138,7 @@ impl Courier {
             if self.durable.wait_for(|durable| *durable > acked).await.is_err() {
                 return;
             }
-            tokio::time::sleep(LINGER).await;
+            self.linger(acked).await;
             let durable = *self.durable.borrow_and_update();
             let max_bytes = BATCH_MAX_BYTES - ENVELOPE_BYTES;
             let batch = match self.reader.batch(durable, self.limit, max_bytes) {
@@ -142,7 +155,15 @@ impl Courier {
                     continue;
                 }
             };
-            match self.post(&batch).await {
+            let (batch, parcel) = match Parcel::wrap(batch).await {
+                Ok(wrapped) => wrapped,
+                Err(error) => {
+                    self.tell_refused(&format!("a batch cannot be encoded: {error}")).await;
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    continue;
+                }
+            };
+            match self.post(&parcel).await {
                 Ok(acked) => self.acknowledged(acked),
                 Err(error) => match self.refused(&batch, &error).await {
                     Next::Go => {}
@@ -151,6 +172,14 @@ impl Courier {
                 },
             }
         }
+    }
+
+    /// Gives a lone event's successors a moment to join it; a full batch does not wait.
+    async fn linger(&mut self, acked: u64) {
+        let full = acked.saturating_add(self.limit as u64);
+        let wait = self.durable.wait_for(|durable| *durable >= full);
+        // Late, full or closed: what is there goes.
+        drop(tokio::time::timeout(LINGER, wait).await);
     }
 
     fn batch_of(&self, mut events: Vec<RawEvent>) -> Batch {
@@ -162,13 +191,13 @@ impl Courier {
         Batch { generation: self.generation, events }
     }
 
-    async fn post(&self, batch: &Batch) -> Result<u64, ApiError> {
+    async fn post(&self, parcel: &Parcel) -> Result<u64, ApiError> {
         let retries = ExponentialBuilder::new()
             .with_min_delay(RETRY_FIRST)
             .with_max_delay(RETRY_MAX)
             .without_max_times()
             .with_jitter();
-        let answer = (|| self.api.events(batch))
+        let answer = (|| self.api.events(parcel))
             .retry(retries)
             .when(ApiError::is_transient)
             .notify(|error, pause| tracing::warn!(%error, ?pause, "events wait in the spool"))

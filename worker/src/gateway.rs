@@ -2,12 +2,20 @@
 //!
 //! What holds: the agent knows a dummy key that opens this server only, for this process's life; the
 //! real credential is put in here and is nowhere else. Two routes exist, for `POST` only. Everything
-//! else of a request and its answer passes unchanged and unbuffered, in both directions.
+//! else of a request and its answer passes unchanged and unbuffered, in both directions, but for
+//! `accept-encoding`: answers come uncompressed, so that their usage can be read as they pass.
+//! Every call of the model is entered in the ledger once and told to the run ([`ModelFact`]); none
+//! starts when the budget is spent.
 //!
-//! Deliberately absent: retries (the agent makes its own), and any change of a body.
+//! Deliberately absent: retries (the agent makes its own), any change of a body, and what follows
+//! from a refusal or a stall: the run decides that.
 
+mod account;
+mod call;
 mod forward;
+mod meter;
 mod refusal;
+mod retry_after;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,12 +24,28 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
+use axum::serve::ListenerExt as _;
 use http::HeaderValue;
 use reqwest::Url;
+use specwright_shared::budget::Budget;
+use specwright_shared::ledger::Ledger;
+use specwright_shared::price::NanoUsd;
+use specwright_shared::stall::{Patience, Stall};
+use specwright_shared::wire::event::ModelCall;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use account::Account;
+
+/// The route of calls that cost.
+const MESSAGES: &str = "/v1/messages";
+
+/// Facts that wait for the run: more than an agent and all its sub-agents call at once.
+pub const FACTS_MAX: usize = 256;
 
 /// The largest request. The API itself takes 32 MB; twice that never refuses what it would take.
 pub const BODY_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -49,6 +73,45 @@ pub enum Credential {
     ApiKey(String),
     /// Sent as bearer token, with the beta header that the API wants for it.
     OAuth(String),
+}
+
+/// What calls are measured against, and who is told.
+pub struct Metering {
+    /// What was spent before.
+    pub ledger: Ledger,
+    /// The limit.
+    pub budget: Budget,
+    /// How long a call may go without bytes.
+    pub patience: Patience,
+    /// Who is told.
+    pub facts: mpsc::Sender<ModelFact>,
+}
+
+/// What the gateway saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelFact {
+    /// A call is over; it stands in the ledger.
+    Called(Box<ModelCall>),
+    /// A call is open and nothing comes. Told once for each.
+    Stalled(StallSeen),
+    /// A call was not made, since the budget is spent.
+    BudgetSpent {
+        /// What counts as spent.
+        counted: NanoUsd,
+    },
+}
+
+/// A call that is open and does not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StallSeen {
+    /// Which.
+    pub call_id: Uuid,
+    /// What does not move.
+    pub stall: Stall,
+    /// Since its last byte.
+    pub since_byte: Duration,
+    /// Since its last content.
+    pub since_content: Duration,
 }
 
 /// A running gateway.
@@ -93,6 +156,12 @@ struct Shared {
     dummy_key: String,
     /// 0: no answer yet, or none to the last request.
     last_status: AtomicU16,
+    account: Account,
+    patience: Patience,
+    facts: mpsc::Sender<ModelFact>,
+    open_calls: watch::Sender<usize>,
+    /// When the last byte came from the model, in whichever call.
+    moved_at: watch::Sender<Option<std::time::Instant>>,
     stop: CancellationToken,
 }
 
@@ -103,11 +172,21 @@ enum HeaderCredential {
 }
 
 impl Gateway {
+    /// When the last byte came from the model: a sign of life that the agent does not give.
+    #[must_use]
+    pub fn moved_at(&self) -> watch::Receiver<Option<std::time::Instant>> {
+        self.shared.moved_at.subscribe()
+    }
+
     /// Opens a free port on loopback and serves until `stop`.
     ///
     /// # Errors
     /// The upstream makes no sense, or the system refuses.
-    pub async fn start(upstream: Upstream, stop: &CancellationToken) -> Result<Self, GatewayError> {
+    pub async fn start(
+        upstream: Upstream,
+        metering: Metering,
+        stop: &CancellationToken,
+    ) -> Result<Self, GatewayError> {
         let base_url = upstream.base_url.trim_end_matches('/').to_owned();
         let url = Url::parse(&base_url)
             .ok()
@@ -121,15 +200,26 @@ impl Gateway {
             credential: upstream.credential.into_header()?,
             dummy_key: dummy_key.clone(),
             last_status: AtomicU16::new(0),
+            account: Account::new(metering.ledger, metering.budget),
+            patience: metering.patience,
+            facts: metering.facts,
+            open_calls: watch::Sender::new(0),
+            moved_at: watch::Sender::new(None),
             stop: stop.clone(),
         });
 
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(GatewayError::Listen)?;
         let address = listener.local_addr().map_err(GatewayError::Listen)?;
+        // A chunk goes on at once: the system would hold the second of two small ones back for 40 ms.
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection of the agent may be slow");
+            }
+        });
         let forward = post(forward::handler).fallback(refusal::no_such_route);
         let routes = Router::new()
-            .route("/v1/messages", forward.clone())
+            .route(MESSAGES, forward.clone())
             .route("/v1/messages/count_tokens", forward)
             .fallback(refusal::no_such_route)
             .with_state(Arc::clone(&shared));
@@ -153,6 +243,26 @@ impl Gateway {
         match self.shared.last_status.load(Ordering::Relaxed) {
             0 => None,
             status => Some(status),
+        }
+    }
+
+    /// The account, as it stands.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.shared.account.ledger().clone()
+    }
+
+    /// Enters what the agent says a turn cost, beside the calls.
+    pub fn agent_says(&self, cost: NanoUsd) {
+        self.shared.account.ledger().agent_says(cost);
+    }
+
+    /// Comes back when no call is open, or after that long.
+    pub async fn quiet(&self, at_most: Duration) {
+        let mut open = self.shared.open_calls.subscribe();
+        let quiet = async { open.wait_for(|open| *open == 0).await.map(|_| ()) };
+        if timeout(at_most, quiet).await.is_err() {
+            tracing::warn!("a call of the model is open although nobody waits for its answer");
         }
     }
 

@@ -1,25 +1,20 @@
-//! Messages for the agent: fetched by a long poll in a task of its own, written to disk before
-//! anything is done about them.
+//! Messages for the agent: fetched in a task of its own ([`fetch`]), written to disk before anything
+//! is done about them.
 //!
 //! What holds: a message is on disk before the run hears of it; the position asked for goes on over
 //! a restart; which messages an agent saw is known from the spool, so none is sent twice after that.
 
+mod fetch;
+mod stream;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use specwright_shared::wire::message::{Message, Stop};
-use specwright_shared::wire::problem::ProblemType;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiError};
-
-/// The first pause after a failed poll.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-/// The longest pause after failed polls.
-const RETRY_MAX: Duration = Duration::from_secs(10);
+use crate::api::Api;
 
 /// Something that came from the control API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +23,8 @@ pub(crate) enum Arrival {
     Messages(Vec<Message>),
     /// The run is to stop.
     Stop(Stop),
+    /// The run is to end after the phase at work; may be told again.
+    Pause,
     /// A newer generation took over.
     Fenced,
     /// The inbox cannot be written.
@@ -68,54 +65,15 @@ impl Inbox {
         Ok(())
     }
 
-    /// Polls until it is stopped, told to stop the run, or fenced.
+    /// Fetches until it is stopped, told to stop the run, or fenced.
     pub(crate) async fn run(
         mut self,
         api: Api,
         arrivals: mpsc::Sender<Arrival>,
         stop: CancellationToken,
     ) {
-        // A poll that is cut short consumes nothing.
-        let _stopped = stop.run_until_cancelled(self.poll(&api, &arrivals)).await;
-    }
-
-    async fn poll(&mut self, api: &Api, arrivals: &mpsc::Sender<Arrival>) {
-        loop {
-            let after = self.after;
-            let retries = ExponentialBuilder::new()
-                .with_min_delay(RETRY_FIRST)
-                .with_max_delay(RETRY_MAX)
-                .without_max_times()
-                .with_jitter();
-            let answer = (|| api.poll(after))
-                .retry(retries)
-                .when(|error: &ApiError| error.problem() != Some(ProblemType::Fenced))
-                .notify(|error, pause| tracing::warn!(%error, ?pause, "messages are not fetched"))
-                .await;
-            let Ok(poll) = answer else {
-                tell(arrivals, Arrival::Fenced).await;
-                return;
-            };
-            for message in &poll.messages {
-                if let Err(error) = self.keep(message) {
-                    tell(arrivals, Arrival::Broken(error.to_string())).await;
-                    return;
-                }
-            }
-            if !poll.messages.is_empty() {
-                tell(arrivals, Arrival::Messages(poll.messages)).await;
-            }
-            if let Some(stop) = poll.stop {
-                tell(arrivals, Arrival::Stop(stop)).await;
-                return;
-            }
-        }
-    }
-}
-
-async fn tell(arrivals: &mpsc::Sender<Arrival>, arrival: Arrival) {
-    if arrivals.send(arrival).await.is_err() {
-        tracing::debug!("the run is over; nobody listens to messages");
+        // A stream or poll that is cut short consumes nothing.
+        let _stopped = stop.run_until_cancelled(self.fetch(&api, &arrivals)).await;
     }
 }
 
@@ -123,22 +81,16 @@ async fn tell(arrivals: &mpsc::Sender<Arrival>, arrival: Arrival) {
 mod tests {
     use specwright_shared::id::MessageId;
     use specwright_shared::time::Timestamp;
-    use specwright_shared::wire::message::{Deliver, MessageKind, MessageStatus};
 
     use super::*;
 
     fn message(position: u64) -> Message {
-        Message {
-            id: MessageId(uuid::Uuid::now_v7()),
-            position,
-            kind: MessageKind::UserMessage,
-            text: format!("message {position}"),
-            deliver: Deliver::Next,
-            status: MessageStatus::Queued,
-            created_at: Timestamp::from_micros(1),
-            written_at: None,
-            seen_at: None,
-        }
+        let new = serde_json::from_value(serde_json::json!({
+            "kind": "user_message", "text": format!("message {position}"),
+        }))
+        .unwrap();
+        let id = MessageId(uuid::Uuid::now_v7());
+        Message::queued(id, position, &new, None, Timestamp::from_micros(1))
     }
 
     #[test]

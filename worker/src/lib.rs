@@ -3,7 +3,8 @@
 //!
 //! Start at [`run`] (the one loop: what can wake it, what it then does), then [`spool`] and
 //! [`deliver`] (the only way out), [`workspace`] (where the agent works), [`phases`] (what it is
-//! asked), [`agent`] (the process that we own).
+//! asked), [`agent`] (the process that we own), [`supervise`]
+//! (who starts the worker again).
 
 pub mod agent;
 pub mod api;
@@ -17,6 +18,7 @@ pub mod phases;
 pub mod rehearsal;
 pub mod run;
 pub mod spool;
+pub mod supervise;
 pub mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ pub const WRONG_SETTINGS: u8 = 2;
 /// The worker as a program: settings from the environment, log on stderr, the outcome as exit code.
 #[must_use]
 pub fn main_from_env() -> ExitCode {
+    let hidden = supervise::hide::secrets();
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(wrong) => {
@@ -47,6 +50,9 @@ pub fn main_from_env() -> ExitCode {
         return ExitCode::from(WRONG_SETTINGS);
     }
     log::to_stderr(&config.log_filter, config.redactor());
+    if let Err(error) = hidden {
+        tracing::warn!(%error, "the environment of this process, and the keys in it, can be read");
+    }
     if config.phase_context_given {
         tracing::info!("PHASE_CONTEXT_B64 is not used: the context comes with the job");
     }

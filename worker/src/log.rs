@@ -19,7 +19,10 @@ pub(crate) fn to_stderr(filter: &str, redactor: Redactor) {
     let targets = targets.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(Redacting { redactor, inner: io::stderr })
-        .with_ansi(false);
+        .with_ansi(false)
+        // It would say so with `eprintln!`, which panics when stderr is a file on a full disk: a line
+        // that cannot be logged must not end the task that logs.
+        .log_internal_errors(false);
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
     if wrong {
         tracing::warn!("RUST_LOG is not a list of targets and levels; `info` is used");

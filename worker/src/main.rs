@@ -1,12 +1,15 @@
 //! The lean worker for images. `specwright-worker rehearsal-agent` is the rehearsal agent, which the
-//! worker starts as a child of itself.
+//! worker starts as a child of itself; `specwright-worker supervise` is the init of an image, which
+//! starts the worker, again after a crash.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "rehearsal-agent") {
-        return specwright_worker::rehearsal::main(arguments);
+    match arguments.next().as_deref().and_then(OsStr::to_str) {
+        Some("rehearsal-agent") => specwright_worker::rehearsal::main(arguments),
+        Some("supervise") => specwright_worker::supervise::main(arguments.collect()),
+        _ => specwright_worker::main_from_env(),
     }
-    specwright_worker::main_from_env()
 }

@@ -52,6 +52,11 @@ pub(crate) fn question(phase: Phase, job: &SpecJob) -> Option<Question> {
     Some(Question { prompt: prompt::fill(template, &[("job", &data)]), schema })
 }
 
+/// The message that makes a resumed conversation go on.
+pub(crate) fn go_on(phase: Phase) -> String {
+    prompt::fill(include_str!("phases/prompts/go_on.md"), &[("phase", phase.as_str())])
+}
+
 /// The message that follows an output that was not accepted, in the same conversation.
 pub(crate) fn repair(phase: Phase, findings: &[Finding]) -> String {
     let mut list = String::new();

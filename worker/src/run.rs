@@ -5,19 +5,25 @@
 //! the agent's tree is gone and the tasks are awaited; how it ended is the exit code.
 //!
 //! In order: [`arrival`] (lock, hello) → [`setup`] (spool, workspace, tasks) → [`drive`] (phases:
-//! [`attempt`] begins, [`process`] starts the agent, [`facts`] writes down what it does, [`judge`]
-//! weighs what came of it, [`mail`] brings messages to it) → [`ending`] (terminal event, flush).
+//! [`attempt`] begins, [`process`] starts the agent, [`resume`] takes
+//! up one that died with the worker, [`facts`] writes down what it does, [`judge`]
+//! weighs what came of it, [`vigil`] watches what takes too long, [`mail`] brings messages to it) → [`saved`] (the transcript) and
+//! [`ending`] (terminal event, flush).
 
 mod arrival;
 mod attempt;
+mod calls;
 mod drive;
 mod ending;
 mod facts;
 mod judge;
 mod mail;
 mod process;
+mod resume;
+mod saved;
 mod setup;
 mod signals;
+mod vigil;
 mod wake;
 
 use specwright_shared::outcome::Outcome;

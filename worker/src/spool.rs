@@ -1,30 +1,47 @@
 //! The spool: the only way out of a sandbox.
 //!
 //! What holds:
-//! - a fact has a number if and only if its line is durable: numbers are given by one writer thread,
-//!   and a caller gets its number after `fdatasync`;
-//! - numbers rise by one, also over a restart;
-//! - no known secret is in a line: values are redacted before they are written;
-//! - `acked` never runs ahead of the control API: it is written after the answer, aside and renamed;
-//!   losing it only means that known events are sent again;
-//! - a torn last line was never given a number to anyone, so recovery cuts it. A broken line in the
-//!   middle is damage that we did not do, and is refused.
+//! 1. a fact has a number if and only if its line is durable: numbers are given by one writer thread,
+//!    and a caller gets its number after `fdatasync`. A write that failed leaves nothing behind;
+//! 2. numbers rise by one, also over a restart, also when every segment was deleted;
+//! 3. no known secret is in a line: values are redacted before they are written;
+//! 4. `acked` never runs ahead of the control API: it is written after the answer, aside and renamed;
+//!    losing it only means that known events are sent again;
+//! 5. a segment is deleted only when all of it is acknowledged, and what a worker started again must
+//!    know of it is durable elsewhere first ([`kept`]);
+//! 6. a torn last line was never given a number to anyone, so recovery cuts it. A broken line
+//!    anywhere else is damage that we did not do, and is refused;
+//! 7. the files stay within [`Limits`]. When room is short only droppable facts are given up, and
+//!    the hole is declared by an event with counts ([`drops`]); a fact that must not be dropped is
+//!    tried for a while, then refused to its caller, and nothing but the terminal fact is taken
+//!    behind that hole;
+//! 8. the terminal fact has room that nobody else may use, of real blocks ([`disk`]).
 //!
-//! Policy of `fdatasync`: group commit. The writer takes what is queued (up to
-//! [`writer::GROUP_MAX`] facts), writes it at once, syncs once, then answers all of them. A lone
-//! fact costs one sync; a flood of tool results costs one per group.
+//! Policy of `fdatasync`: group commit. The writer takes what is queued (up to a whole batch of the
+//! wire), writes it at once, syncs once, then answers all of them. A lone fact costs one sync; a
+//! flood of tool results costs one per group.
 //!
-//! Deliberately absent: a limit of the disk and rotation. A planning run writes a few megabytes.
+//! Deliberately absent: compression on disk (bodies are compressed on the wire only), and repair of
+//! damage in the middle.
 
+mod disk;
+mod drops;
 mod fold;
+mod kept;
+mod limits;
 mod line;
+mod quarantine;
 mod reader;
+mod scan;
+mod segment;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use specwright_shared::id::EventId;
 use specwright_shared::phase::Phase;
@@ -34,12 +51,11 @@ use specwright_shared::wire::event::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use fold::Fold;
+pub use limits::{Limits, SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
 pub(crate) use reader::SpoolReader;
 
-/// The name of the file with the facts.
-pub(crate) const FACTS_FILE: &str = "events.jsonl";
 /// The name of the file with the highest acknowledged number.
-pub(crate) const ACKED_FILE: &str = "acked";
+const ACKED_FILE: &str = "acked";
 /// How many facts may wait for the writer; a caller beyond that waits with them.
 const QUEUE_MAX: usize = 256;
 
@@ -64,11 +80,20 @@ pub enum SpoolError {
         /// Where the line begins.
         offset: u64,
     },
-    /// Writing or syncing failed; nothing more is taken after that.
+    /// Writing or syncing failed for longer than we wait; only a terminal fact is taken after that.
     #[error("a fact could not be written to the spool; is the disk full? {why}")]
     Write {
         /// What the system said.
         why: String,
+    },
+    /// The limit is reached by facts that must not be dropped, and the control API takes none.
+    #[error(
+        "the spool holds the {max_bytes} bytes that SPOOL_MAX_BYTES allows, and the control API \
+         takes nothing; a fact could not be written"
+    )]
+    Full {
+        /// The limit.
+        max_bytes: u64,
     },
     /// The spool was closed already.
     #[error("the spool is closed")]
@@ -101,6 +126,8 @@ pub struct Spool {
     entries: mpsc::Sender<Entry>,
     durable: watch::Receiver<u64>,
     directory: PathBuf,
+    /// Told by the reader, heeded by the writer.
+    acked: Arc<AtomicU64>,
     writer: std::thread::JoinHandle<()>,
 }
 
@@ -111,25 +138,16 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Open`], [`SpoolError::Damaged`]
     pub fn open(directory: &Path, redactor: Redactor) -> Result<(Recovered, Found), SpoolError> {
-        let open = |error: std::io::Error| SpoolError::Open {
-            path: directory.to_path_buf(),
-            why: error.to_string(),
-        };
-        std::fs::create_dir_all(directory).map_err(open)?;
-        let path = directory.join(FACTS_FILE);
-        let scan = reader::scan(&path)?;
-        let file = writer::open_cut(&path, scan.good_bytes).map_err(open)?;
-        let acked = reader::read_acked(directory);
-        let found = Found { last: scan.last, acked, fold: scan.fold };
-        let recovered =
-            Recovered { file, directory: directory.to_path_buf(), redactor, last: scan.last };
+        let (disk, found) = scan::scan(directory)?;
+        let recovered = Recovered { disk, redactor, last: found.last, limits: Limits::default() };
         Ok((recovered, found))
     }
 
-    /// Writes a fact and waits until it is durable.
+    /// Writes a fact and waits until it is durable. The answer is its number; for a droppable fact
+    /// that was given up, it is the last number before it.
     ///
     /// # Errors
-    /// [`SpoolError::Write`], [`SpoolError::Closed`]
+    /// [`SpoolError::Write`], [`SpoolError::Full`], [`SpoolError::Closed`]
     pub async fn record(
         &self,
         at: Timestamp,
@@ -165,7 +183,7 @@ impl Spool {
 
     /// A reader that starts behind the acknowledged number.
     pub(crate) fn reader(&self, acked: u64) -> SpoolReader {
-        SpoolReader::new(self.directory.clone(), acked)
+        SpoolReader::new(self.directory.clone(), acked, Arc::clone(&self.acked))
     }
 
     /// Closes the spool and waits for the writer.
@@ -182,13 +200,19 @@ impl Spool {
 /// before the first new fact.
 #[derive(Debug)]
 pub struct Recovered {
-    file: std::fs::File,
-    directory: PathBuf,
+    disk: disk::Disk,
     redactor: Redactor,
     last: u64,
+    limits: Limits,
 }
 
 impl Recovered {
+    /// Sets how much disk the spool may take.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// Starts the writer. `stored` is the highest number that the control API has: numbers go on
     /// behind it even if this disk has lost some.
     ///
@@ -198,14 +222,26 @@ impl Recovered {
         let last = self.last.max(stored);
         let (durable_tx, durable) = watch::channel(last);
         let (entries, queue) = mpsc::channel(QUEUE_MAX);
-        let (file, redactor) = (self.file, self.redactor);
+        let acked = Arc::new(AtomicU64::new(0));
+        let directory = self.disk.directory.clone();
+        let mut disk = self.disk;
+        disk.limits = self.limits;
+        let writer = writer::Writer {
+            disk,
+            last,
+            redactor: self.redactor,
+            durable: durable_tx,
+            acked: Arc::clone(&acked),
+            drops: drops::Drops::default(),
+            lost: None,
+        };
         let writer = std::thread::Builder::new()
             .name("spool".to_owned())
-            .spawn(move || writer::run(file, last, &redactor, queue, &durable_tx))
+            .spawn(move || writer.run(queue))
             .map_err(|error| SpoolError::Open {
-                path: self.directory.clone(),
+                path: directory.clone(),
                 why: error.to_string(),
             })?;
-        Ok(Spool { entries, durable, directory: self.directory, writer })
+        Ok(Spool { entries, durable, directory, acked, writer })
     }
 }

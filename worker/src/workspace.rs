@@ -16,6 +16,8 @@ mod clone;
 mod fingerprint;
 mod git;
 mod overlay;
+mod push;
+mod shadow;
 mod status;
 pub(crate) mod watch;
 
@@ -24,11 +26,16 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use specwright_shared::redact::Redactor;
+
 use crate::config::{Config, Secret};
 
 pub(crate) use fingerprint::Fingerprint;
 use git::Git;
 pub use git::GitError;
+pub use push::PushError;
+use push::may_push;
+use shadow::Shadow;
 
 /// Where a clone comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +100,9 @@ pub enum WorkspaceError {
         /// The bound.
         limit: usize,
     },
+    /// The branch that the work is meant for cannot be pushed.
+    #[error("the work could not be handed in")]
+    Push(#[from] PushError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -142,11 +152,13 @@ pub(crate) struct Changed {
 }
 
 impl Workspace {
-    /// Prepares the place for a job.
+    /// Prepares the place for a job. Whether its branch can be pushed is asked first: an agent's work
+    /// that nobody can hand in is not worth its price.
     pub(crate) async fn prepare(
         config: &Config,
         repository: Option<&str>,
     ) -> Result<Self, WorkspaceError> {
+        may_push(config).await?;
         let Some(source) = source(config, repository)? else {
             let directory = config.workspace_dir.clone();
             if !directory.is_dir() {
@@ -166,6 +178,12 @@ impl Workspace {
             Kind::Clone { git, .. } => Fingerprint::of_clone(git).await,
             Kind::Directory => Fingerprint::of_directory(&self.directory).await,
         }
+    }
+
+    /// What tells changes in it; `None`: it is no clone of ours.
+    pub(crate) fn shadow(&self, config: &Config) -> Option<Shadow> {
+        let Kind::Clone { git, .. } = &self.kind else { return None };
+        Some(Shadow::of(git, &config.state_dir, Redactor::new(config.secrets())))
     }
 
     /// Puts a clone back. `false`: it is not ours to put back.

@@ -5,6 +5,7 @@
 //! control API on the same database finds them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use specwright_control_api::client::Client;
@@ -17,6 +18,9 @@ use crate::args::ServeArgs;
 use crate::connect::{api_config, token_file, token_of_owner};
 use crate::exit::{Exit, Failure};
 use crate::output::tell;
+
+/// The fewest heartbeats in a lease: one that is lost, or two, must not end a run.
+const HEARTBEATS_PER_LEASE: u32 = 4;
 
 /// What `serve --json` says once.
 #[derive(Serialize)]
@@ -42,6 +46,11 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     let mut settings = api_config(config, token.clone())?;
     if let Some(database) = args.database.or_else(|| config.database.clone()) {
         settings.database_url = database;
+    }
+    settings.public_url = args.public_url;
+    if let Some(seconds) = args.lease {
+        settings.lease = Duration::from_secs(seconds);
+        settings.heartbeat = settings.heartbeat.min(settings.lease / HEARTBEATS_PER_LEASE);
     }
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let sentence =

@@ -109,6 +109,14 @@ impl Client {
         self.post(&format!("/api/v1/specs/{id}/cancel"), cancel).await
     }
 
+    /// `POST /specs/{id}/pause`: the run ends after the phase at work.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn pause(&self, id: SpecId) -> Result<SpecView, ClientError> {
+        self.post(&format!("/api/v1/specs/{id}/pause"), &serde_json::json!({})).await
+    }
+
     /// `GET /specs/{id}/phases`
     ///
     /// # Errors

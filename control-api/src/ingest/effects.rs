@@ -3,7 +3,9 @@
 
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
-use specwright_shared::wire::event::{Event, ExecutionCompleted, RawEvent};
+use specwright_shared::wire::event::{
+    AgentCompleted, Event, ExecutionCompleted, ModelCall, RawEvent,
+};
 
 use super::{Refusal, gate};
 use crate::run::{Ending, Run};
@@ -62,11 +64,13 @@ pub(super) async fn apply(
             store::document::save(write, run.spec.id, phase, &body, raw.at).await?;
         }
         Event::MessageInjected(body) => {
-            let id = body.message_id;
-            store::message::advance(write, run.sandbox.id, id, body.status, raw.at).await?;
+            store::message::advance(write, run.sandbox.id, &body, raw.at).await?;
         }
-        Event::AgentCompleted(body) => {
-            let cost = money(body.cost_usd)?;
+        // Where there is a ledger, its calls count, and the agent's own figure is a check only.
+        Event::AgentCompleted(body) if body.ledger_usd.is_some() => {}
+        Event::AgentCompleted(AgentCompleted { cost_usd, .. })
+        | Event::ModelCall(ModelCall { cost_usd: Some(cost_usd), .. }) => {
+            let cost = money(cost_usd)?;
             run.spec.cost_micro_usd = run.spec.cost_micro_usd.saturating_add(cost);
             run.sandbox.cost_micro_usd = run.sandbox.cost_micro_usd.saturating_add(cost);
         }
@@ -85,30 +89,45 @@ pub(super) async fn apply(
         }
         // Facts for the timeline, with no meaning for the records.
         Event::AgentStarted(_)
+        | Event::AgentResumed(_)
         | Event::AgentMessage(_)
         | Event::AgentThinking(_)
         | Event::ToolUse(_)
         | Event::ToolResult(_)
         | Event::FileEdited(_)
+        | Event::LoopDetected(_)
         | Event::SubagentInvoked(_)
         | Event::SubagentCompleted(_)
         | Event::AgentInterrupted(_)
         | Event::AgentRetrying(_)
+        | Event::ModelCall(_)
+        | Event::ModelParked(_)
+        | Event::ModelResumed(_)
+        | Event::ModelStalled(_)
+        | Event::BudgetWarning(_)
         | Event::AgentError(_)
         | Event::AgentExited(_)
         | Event::Progress(_)
         | Event::SyncStarted(_)
         | Event::SyncCompleted(_)
         | Event::TicketsCreated(_)
-        | Event::EventRefused(_) => {}
+        | Event::EventRefused(_)
+        | Event::EventsDropped(_) => {}
     }
     Ok(())
 }
 
 /// What a run that "did all it was asked" did indeed: complete the spec, or reach the phase after
 /// which it was to stop. Believed only when the accepted phases say the same.
-fn completed(run: &Run, _report: &ExecutionCompleted) -> Result<Ending, Refusal> {
-    let until = run.sandbox.options.until.unwrap_or(Phase::Complete);
+fn completed(run: &Run, report: &ExecutionCompleted) -> Result<Ending, Refusal> {
+    let planned = run.sandbox.options.until.unwrap_or(Phase::Complete);
+    let paused = report.paused_after.filter(|phase| *phase < planned);
+    if let Some(phase) = paused
+        && !run.sandbox.pause_requested
+    {
+        return Err(Refusal::Gate(format!("nobody asked the run to pause after `{phase}`")));
+    }
+    let until = paused.unwrap_or(planned);
     if run.status(until) != PhaseStatus::Accepted {
         return Err(Refusal::Gate(format!(
             "the run was to go on until `{until}`, which has not been accepted"
@@ -119,7 +138,10 @@ fn completed(run: &Run, _report: &ExecutionCompleted) -> Result<Ending, Refusal>
     } else {
         Ending {
             outcome: Outcome::Succeeded,
-            message: Some(format!("stopped after `{until}`, as asked")),
+            message: Some(match paused {
+                Some(phase) => format!("paused after `{phase}`, as asked"),
+                None => format!("stopped after `{until}`, as asked"),
+            }),
             status: SpecStatus::Draft,
         }
     })

@@ -311,6 +311,73 @@ async fn going_back_sets_later_outputs_aside() {
     api.end().await;
 }
 
+/// A batch as a worker sends it that compresses with gzip.
+async fn send_packed(worker: &Worker<'_>, packed: Vec<u8>, coding: &str) -> (u16, Value) {
+    let path = format!("{}/api/v1/sandboxes/{}/events", worker.api.base, worker.id);
+    let request = worker.api.http.post(path).bearer_auth(&worker.token);
+    let request = request.header("content-type", "application/json");
+    let answer = request.header("content-encoding", coding).body(packed).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_compressed_batch_is_taken_and_what_comes_out_of_it_is_bounded() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let one = worker.event("spec.progress", None, json!({ "message": "one" }));
+    let batch = |event: &Value| {
+        json!({ "generation": worker.welcome.generation, "events": [event] }).to_string()
+    };
+    let text = batch(&serde_json::to_value(&one).unwrap());
+    let (status, answer) = send_packed(&worker, gzip(text.as_bytes()), "gzip").await;
+    assert_eq!((status, &answer["acked"]), (200, &json!(1)), "{answer}");
+    // The replay in plain gets the same answer.
+    assert_eq!(worker.send(&[one]).await, (200, json!({ "acked": 1 })));
+
+    // A few kilobytes that would be 64 MiB.
+    let bomb = gzip(&vec![b' '; 64 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000, "{} bytes on the wire", bomb.len());
+    let (status, problem) = send_packed(&worker, bomb, "gzip").await;
+    assert_eq!((status, &problem["type"]), (413, &json!("too-large")));
+    let mut torn = gzip(text.as_bytes());
+    torn.truncate(torn.len() / 2);
+    for (body, coding) in [(torn, "gzip"), (b"not gzip".to_vec(), "gzip"), (vec![1], "br")] {
+        let (status, problem) = send_packed(&worker, body, coding).await;
+        assert_eq!((status, &problem["type"]), (422, &json!("invalid-request")), "{problem}");
+    }
+    assert_eq!(positions(&api, launched.spec.id).await.len(), 1);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn where_there_is_a_ledger_its_calls_are_the_cost_and_the_agents_figure_is_not_added() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({ "agent": "claude" })).await;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let call = json!({ "call_id": uuid::Uuid::nil(), "cost_usd": 0.25, "counted_usd": 0.25 });
+    let call = worker.event("agent.model_call", Some(Phase::Explore), call);
+    let unknown = json!({ "call_id": uuid::Uuid::max(), "cost_usd": null, "counted_usd": 0.5 });
+    let unknown = worker.event("agent.model_call", Some(Phase::Explore), unknown);
+    let turn = json!({
+        "subtype": "success", "is_error": false, "terminal_reason": null, "structured_output": true,
+        "num_turns": 1, "cost_usd": 7.0, "ledger_usd": 0.25, "input_tokens": 1, "output_tokens": 1,
+        "cache_read_tokens": 0, "cache_write_tokens": 0, "duration_ms": 1,
+    });
+    let turn = worker.event("agent.completed", Some(Phase::Explore), turn);
+    worker.report(&[call, unknown, turn]).await;
+    let (_, seen) = api.get(&format!("/api/v1/specs/{}", launched.spec.id)).await;
+    assert_eq!(seen["cost_usd"], 0.25);
+    api.end().await;
+}
+
 #[tokio::test]
 async fn the_owners_token_is_in_nothing_that_is_stored() {
     let api = Running::with_waiting_worker().await;

@@ -8,3 +8,5 @@ pub(crate) mod messages;
 pub(crate) mod poll;
 pub(crate) mod say;
 pub(crate) mod show;
+pub(crate) mod stream;
+pub(crate) mod transcript;

@@ -8,5 +8,6 @@ pub(crate) mod events;
 pub(crate) mod execute;
 pub(crate) mod launch;
 pub(crate) mod list;
+pub(crate) mod pause;
 pub(crate) mod phases;
 pub(crate) mod show;

@@ -21,7 +21,7 @@ async fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
         let path = route.path.replace("{id}", &own.to_string()).replace("{name}", "explore");
         let ask = async |token: &str| {
             // The body fits no route, so that nothing happens where the token opens.
-            api.request(route.method.as_str(), &path, token, Some(&json!(7))).await.0
+            api.status(route.method.as_str(), &path, token, &json!(7)).await
         };
         let (nobody, stranger) = (ask("").await, ask("swo_somebody-elses-token").await);
         let (owner, sandbox, neighbour) =
@@ -192,6 +192,34 @@ async fn a_message_is_stored_once_wakes_the_worker_and_is_refused_after_the_end(
     assert_eq!((status, &problem["type"]), (409, &json!("sandbox-ended")));
     let (status, problem) = api.post(&cancel, &json!({})).await;
     assert_eq!((status, &problem["type"]), (409, &json!("illegal-transition")));
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_transcript_is_kept_for_the_owner_and_taken_from_the_newest_worker_only() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    let session = Uuid::now_v7();
+    let path = format!("{}/api/v1/sandboxes/{}/transcript", api.base, launched.sandbox_id);
+    let put = async |generation: u64, body: Vec<u8>| {
+        let url = format!("{path}?session_id={session}&generation={generation}");
+        let request = api.http.put(url).bearer_auth(&worker.token).body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let get = async || api.http.get(&path).bearer_auth(OWNER_TOKEN).send().await.unwrap();
+    assert_eq!(get().await.status(), 404);
+    let (older, newer) = (b"\x1f\x8bolder".to_vec(), b"\x1f\x8bnewer".to_vec());
+    assert_eq!(put(worker.welcome.generation, b"{}\n".to_vec()).await, 422, "it is not gzip");
+    assert_eq!(put(worker.welcome.generation, older.clone()).await, 200);
+    assert_eq!(put(worker.welcome.generation, newer.clone()).await, 200);
+    assert_eq!(put(worker.welcome.generation - 1, older).await, 409);
+    assert_eq!(put(worker.welcome.generation, vec![0x1f; 9 * 1024 * 1024]).await, 413);
+    let found = get().await;
+    assert_eq!(found.headers()["content-type"], "application/gzip");
+    let name = format!("attachment; filename=\"{session}.jsonl.gz\"");
+    assert_eq!(found.headers()["content-disposition"], name.as_str());
+    assert_eq!(found.bytes().await.unwrap(), newer);
     api.end().await;
 }
 

@@ -99,6 +99,8 @@ impl Local {
         let program = self.worker.program.clone();
         let mut child = Command::new(&program)
             .args(&self.worker.arguments)
+            // For people who look at the process table: which sandbox this is.
+            .arg(&directories.state)
             .env_clear()
             .envs(environment::of(self, &start, &directories))
             .current_dir(&directories.workspace)

@@ -10,7 +10,8 @@ use specwright_shared::phase::{Phase, SandboxState, SpecStatus};
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::ArtifactCreated;
-use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageStatus};
+use specwright_shared::wire::event::MessageInjected;
+use specwright_shared::wire::message::{Message, MessageStatus, SeenAs};
 use specwright_shared::wire::sandbox::{Ack, Batch, Heartbeat};
 use specwright_shared::wire::spec::RunOptions;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::postgres_server::PostgresServer;
 use super::sandbox::NewSandbox;
 use super::spec::{Filter, Spec};
-use super::{Store, document, event, message, project, sandbox, spec, ticket};
+use super::{Store, document, event, message, project, sandbox, spec, ticket, transcript};
 use crate::ingest::ingest;
 use crate::testing::documents;
 use crate::testing::worker::event as numbered;
@@ -87,6 +88,7 @@ async fn contract(address: &str) {
     one_sandbox_of_a_spec_is_active(&store).await;
     a_messages_status_only_rises(&store).await;
     a_document_keeps_its_newest_text(&store).await;
+    a_sandbox_keeps_its_newest_transcript(&store).await;
     a_run_is_taken_in_and_its_tickets_are_made_once(&store).await;
     store.close().await;
     // A second opening finds the schema there.
@@ -185,6 +187,7 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     assert!(sandbox::set_place(&mut write, first, json!({ "pid": 7 })).await.unwrap());
     sandbox::set_generation(&mut write, first, 1, Uuid::nil(), now()).await.unwrap();
     let heartbeat = Heartbeat {
+        signals: Some(specwright_shared::liveness::Signals::default()),
         generation: 1,
         phase: Some(Phase::Design),
         attempt: Some(2),
@@ -228,31 +231,34 @@ async fn a_messages_status_only_rises(store: &Store) {
     let mut ids = Vec::new();
     for _ in 0..3 {
         let position = sandbox::next_message(&mut write, sandbox).await.unwrap().unwrap();
-        let message = Message {
-            id: MessageId(Uuid::now_v7()),
-            position,
-            kind: MessageKind::UserMessage,
-            text: "hello".into(),
-            deliver: Deliver::Later,
-            status: MessageStatus::Queued,
-            created_at: now(),
-            written_at: None,
-            seen_at: None,
-        };
+        let new = serde_json::from_value(json!({
+            "kind": "interrupt", "text": "hello", "deliver": "later", "phase": "design",
+            "expires_at": now().plus(Duration::from_secs(position)), "cancel_queued": true,
+        }))
+        .unwrap();
+        let id = MessageId(Uuid::now_v7());
+        let message = Message::queued(id, position, &new, Some("me".into()), now());
         message::insert(&mut write, sandbox, &message).await.unwrap();
+        assert_eq!(message::find(&mut write, id).await.unwrap(), Some((sandbox, message.clone())));
         ids.push(message.id);
     }
     let later = now().plus(Duration::from_micros(1));
+    let step = |message_id, status| {
+        let seen_as = (status == MessageStatus::Seen).then_some(SeenAs::Folded);
+        MessageInjected { message_id, status, seen_as, reason: None }
+    };
     for (id, status) in [
+        (ids[0], MessageStatus::Delivered),
         (ids[0], MessageStatus::Seen),
         (ids[0], MessageStatus::Written),
         (ids[1], MessageStatus::Written),
         (ids[1], MessageStatus::Queued),
     ] {
-        message::advance(&mut write, sandbox, id, status, later).await.unwrap();
+        message::advance(&mut write, sandbox, &step(id, status), later).await.unwrap();
     }
     let other = SandboxId(Uuid::now_v7());
-    message::advance(&mut write, other, ids[2], MessageStatus::Seen, later).await.unwrap();
+    let seen_step = step(ids[2], MessageStatus::Seen);
+    message::advance(&mut write, other, &seen_step, later).await.unwrap();
     let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
     let seen: Vec<_> = all.iter().map(|one| (one.position, one.status)).collect();
     assert_eq!(
@@ -260,10 +266,50 @@ async fn a_messages_status_only_rises(store: &Store) {
         [(1, MessageStatus::Seen), (2, MessageStatus::Written), (3, MessageStatus::Queued)]
     );
     assert_eq!((all[0].seen_at, all[1].written_at), (Some(later), Some(later)));
-    message::expire(&mut write, sandbox).await.unwrap();
-    message::advance(&mut write, sandbox, ids[2], MessageStatus::Seen, later).await.unwrap();
-    let all = message::list(&mut write, sandbox, 1, 9).await.unwrap();
-    assert!(all.iter().all(|one| one.status == MessageStatus::Expired), "{all:?}");
+    assert_eq!((all[0].delivered_at, all[0].seen_as), (Some(later), Some(SeenAs::Folded)));
+
+    // The third one's time runs out; what a worker wrote does not expire by the clock.
+    let third = now().plus(Duration::from_secs(3));
+    assert!(!message::any_overdue(&mut write, later).await.unwrap());
+    assert!(message::any_overdue(&mut write, third).await.unwrap());
+    assert_eq!(message::expire_overdue(&mut write, third).await.unwrap(), 1);
+    let expired = message::list(&mut write, sandbox, 2, 9).await.unwrap().remove(0);
+    assert_eq!((expired.status, expired.ended_at), (MessageStatus::Expired, Some(third)));
+    assert!(expired.reason.unwrap().contains("time ran out"));
+    // It had been given to the agent after all: the fact counts, not what was presumed.
+    message::advance(&mut write, sandbox, &seen_step, later).await.unwrap();
+    let (_, seen_after_all) = message::find(&mut write, ids[2]).await.unwrap().unwrap();
+    assert_eq!((seen_after_all.status, seen_after_all.ended_at), (MessageStatus::Seen, None));
+    assert_eq!(seen_after_all.reason, None);
+
+    message::expire(&mut write, sandbox, later).await.unwrap();
+    let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
+    let ends: Vec<_> = all.iter().map(|one| (one.status, one.ended_at)).collect();
+    let seen = (MessageStatus::Seen, None);
+    assert_eq!(
+        ends,
+        [seen, (MessageStatus::Expired, Some(later)), seen],
+        "the seen ones stay seen"
+    );
+    let cancelled = MessageInjected {
+        message_id: ids[0],
+        status: MessageStatus::Cancelled,
+        seen_as: None,
+        reason: Some("broken off".into()),
+    };
+    message::advance(&mut write, sandbox, &cancelled, later).await.unwrap();
+    message::advance(&mut write, sandbox, &step(ids[0], MessageStatus::Settled), later)
+        .await
+        .unwrap();
+    let (_, last) = message::find(&mut write, ids[0]).await.unwrap().unwrap();
+    assert_eq!(
+        (last.status, last.reason.as_deref()),
+        (MessageStatus::Cancelled, Some("broken off"))
+    );
+    assert_eq!(last.seen_as, Some(SeenAs::Folded), "how it was seen is kept");
+
+    sandbox::request_pause(&mut write, sandbox).await.unwrap();
+    assert!(sandbox::find(&mut write, sandbox).await.unwrap().unwrap().pause_requested);
     sandbox::end(&mut write, sandbox, Outcome::Lost, None, now()).await.unwrap();
     assert_eq!(sandbox::next_message(&mut write, sandbox).await.unwrap(), None);
     write.commit().await.unwrap();
@@ -289,6 +335,19 @@ async fn a_document_keeps_its_newest_text(store: &Store) {
     assert_eq!(one.content.as_deref(), Some("new"));
     document::forget(&mut write, spec, Phase::Design).await.unwrap();
     assert_eq!(document::list(&mut write, spec).await.unwrap(), []);
+}
+
+async fn a_sandbox_keeps_its_newest_transcript(store: &Store) {
+    let spec = new_spec(store).await.id;
+    let sandbox = add_sandbox(store, spec).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    assert_eq!(transcript::find(&mut write, sandbox).await.unwrap(), None);
+    let newer = Uuid::from_u128(2);
+    for (session, body) in [(Uuid::from_u128(1), vec![0, 1]), (newer, vec![0xff, 0])] {
+        transcript::save(&mut write, sandbox, session, body, now()).await.unwrap();
+    }
+    let found = transcript::find(&mut write, sandbox).await.unwrap();
+    assert_eq!(found, Some((spec, newer, vec![0xff, 0])));
 }
 
 async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {

@@ -1,14 +1,24 @@
-//! Messages into running agents. Reading consumes nothing; a status only rises.
+//! Messages into running agents. Reading consumes nothing; a receipt only rises, and each keeps the
+//! time at which it came.
+//!
+//! The one exception: an expiry that was presumed here, because no word of the worker had come in
+//! time, gives way to what the worker did in truth.
 
 use chrono::{DateTime, Utc};
 use specwright_shared::id::{MessageId, SandboxId};
 use specwright_shared::time::Timestamp;
+use specwright_shared::wire::event::MessageInjected;
 use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageStatus};
 use uuid::Uuid;
 
 use super::{Session, StoreError, Write, count, stored, word};
 
 const TABLE: &str = "messages";
+
+/// Said of a message whose `expires_at` passed before a worker reported it.
+const TIME_RAN_OUT: &str = "its time ran out before the agent took it up";
+/// Said of a message whose run ended first.
+const RUN_ENDED: &str = "the run ended before the agent took it up";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -19,9 +29,18 @@ struct Row {
     text: String,
     deliver: String,
     status: String,
+    sender: Option<String>,
+    phase: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+    cancel_queued: bool,
+    seen_as: Option<String>,
+    reason: Option<String>,
     created_at: DateTime<Utc>,
+    delivered_at: Option<DateTime<Utc>>,
     written_at: Option<DateTime<Utc>>,
     seen_at: Option<DateTime<Utc>>,
+    settled_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
 }
 
 fn corrupt(what: String) -> StoreError {
@@ -32,7 +51,7 @@ impl TryFrom<Row> for Message {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let kind = [MessageKind::UserMessage, MessageKind::GuardianNudge, MessageKind::System]
+        let kind = MessageKind::ALL
             .into_iter()
             .find(|kind| kind.as_str() == row.kind)
             .ok_or_else(|| corrupt(format!("`{}` is not a message kind", row.kind)))?;
@@ -47,9 +66,18 @@ impl TryFrom<Row> for Message {
             text: row.text,
             deliver,
             status: word(TABLE, &row.status)?,
+            sender: row.sender,
+            phase: row.phase.map(|phase| word(TABLE, &phase)).transpose()?,
+            expires_at: row.expires_at.map(Into::into),
+            cancel_queued: row.cancel_queued,
+            seen_as: row.seen_as.map(|seen| word(TABLE, &seen)).transpose()?,
+            reason: row.reason,
             created_at: row.created_at.into(),
+            delivered_at: row.delivered_at.map(Into::into),
             written_at: row.written_at.map(Into::into),
             seen_at: row.seen_at.map(Into::into),
+            settled_at: row.settled_at.map(Into::into),
+            ended_at: row.ended_at.map(Into::into),
         })
     }
 }
@@ -63,9 +91,10 @@ pub(crate) async fn insert(
     write
         .query(
             "INSERT INTO messages (
-                 id, sandbox_id, position, kind, text, deliver, status, created_at
+                 id, sandbox_id, position, kind, text, deliver, status, sender, phase, expires_at,
+                 cancel_queued, created_at
              )
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(message.id.0)
         .bind(sandbox.0)
@@ -74,6 +103,10 @@ pub(crate) async fn insert(
         .bind(message.text.clone())
         .bind(message.deliver.as_str())
         .bind(message.status.as_str())
+        .bind(message.sender.clone())
+        .bind(message.phase.map(|phase| phase.as_str()))
+        .bind(message.expires_at.map(Timestamp::as_utc))
+        .bind(message.cancel_queued)
         .bind(message.created_at.as_utc())
         .execute()
         .await?;
@@ -113,42 +146,90 @@ pub(crate) async fn list(
     rows.into_iter().map(Message::try_from).collect()
 }
 
-/// A message of this sandbox came further. A repeat, or a step back, changes nothing.
+/// A message of this sandbox came further, as its worker says. A repeat, or a step back, changes
+/// nothing.
 pub(crate) async fn advance(
     write: &mut Write,
     sandbox: SandboxId,
-    id: MessageId,
-    status: MessageStatus,
+    step: &MessageInjected,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some((owner, message)) = find(write, id).await? else { return Ok(()) };
-    let settled = matches!(message.status, MessageStatus::Seen | MessageStatus::Expired);
-    if owner != sandbox || settled || status <= message.status {
+    let Some((owner, message)) = find(write, step.message_id).await? else { return Ok(()) };
+    let (from, to) = (message.status, step.status);
+    let presumed = from == MessageStatus::Expired && to > MessageStatus::Queued && to != from;
+    if owner != sandbox || !(from.can_become(to) || presumed) {
         return Ok(());
     }
-    let written = (status == MessageStatus::Written).then_some(at).or(message.written_at);
-    let seen = (status == MessageStatus::Seen).then_some(at);
+    let when = |status: MessageStatus, known: Option<Timestamp>| {
+        (to == status).then_some(at).or(known).map(Timestamp::as_utc)
+    };
+    let ended = (to.is_final() && to != MessageStatus::Settled).then_some(at);
     write
-        .query("UPDATE messages SET status = $2, written_at = $3, seen_at = $4 WHERE id = $1")
-        .bind(id.0)
-        .bind(status.as_str())
-        .bind(written.map(Timestamp::as_utc))
-        .bind(seen.map(Timestamp::as_utc))
+        .query(
+            "UPDATE messages
+             SET status = $2, seen_as = $3, reason = $4, delivered_at = $5, written_at = $6,
+                 seen_at = $7, settled_at = $8, ended_at = $9
+             WHERE id = $1",
+        )
+        .bind(message.id.0)
+        .bind(to.as_str())
+        .bind(step.seen_as.or(message.seen_as).map(|seen| seen.as_str()))
+        .bind(step.reason.clone())
+        .bind(when(MessageStatus::Delivered, message.delivered_at))
+        .bind(when(MessageStatus::Written, message.written_at))
+        .bind(when(MessageStatus::Seen, message.seen_at))
+        .bind(when(MessageStatus::Settled, message.settled_at))
+        .bind(ended.map(Timestamp::as_utc))
         .execute()
         .await?;
     Ok(())
 }
 
 /// The run is over: what the agent has not seen, it never will.
-pub(crate) async fn expire(write: &mut Write, sandbox: SandboxId) -> Result<(), StoreError> {
+pub(crate) async fn expire(
+    write: &mut Write,
+    sandbox: SandboxId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     write
         .query(
             "UPDATE messages
-             SET status = 'expired'
-             WHERE sandbox_id = $1 AND status IN ('queued', 'written')",
+             SET status = 'expired', reason = $2, ended_at = $3
+             WHERE sandbox_id = $1 AND status IN ('queued', 'delivered', 'written')",
         )
         .bind(sandbox.0)
+        .bind(RUN_ENDED)
+        .bind(now.as_utc())
         .execute()
         .await?;
     Ok(())
+}
+
+/// Messages whose time ran out before a worker said anything of writing them expire. Says how many.
+pub(crate) async fn expire_overdue(write: &mut Write, now: Timestamp) -> Result<u64, StoreError> {
+    write
+        .query(
+            "UPDATE messages
+             SET status = 'expired', reason = $1, ended_at = $2
+             WHERE status IN ('queued', 'delivered') AND expires_at <= $2",
+        )
+        .bind(TIME_RAN_OUT)
+        .bind(now.as_utc())
+        .execute()
+        .await
+}
+
+/// Whether a message waits whose time has run out.
+pub(crate) async fn any_overdue(session: &mut Session, now: Timestamp) -> Result<bool, StoreError> {
+    let row: Option<(i64,)> = session
+        .query(
+            "SELECT position
+             FROM messages
+             WHERE status IN ('queued', 'delivered') AND expires_at <= $1
+             LIMIT 1",
+        )
+        .bind(now.as_utc())
+        .fetch_optional()
+        .await?;
+    Ok(row.is_some())
 }

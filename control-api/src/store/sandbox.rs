@@ -31,6 +31,7 @@ pub(crate) struct Sandbox {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) heartbeat_at: Option<Timestamp>,
     pub(crate) stop_reason: Option<String>,
+    pub(crate) pause_requested: bool,
     pub(crate) cost_micro_usd: i64,
     pub(crate) agent: String,
     pub(crate) options: RunOptions,
@@ -54,6 +55,7 @@ struct Row {
     heartbeat: Option<Json<Heartbeat>>,
     heartbeat_at: Option<DateTime<Utc>>,
     stop_reason: Option<String>,
+    pause_requested: bool,
     cost_micro_usd: i64,
     agent: String,
     options: Json<RunOptions>,
@@ -80,6 +82,7 @@ impl TryFrom<Row> for Sandbox {
             heartbeat: row.heartbeat.map(|heartbeat| heartbeat.0),
             heartbeat_at: row.heartbeat_at.map(Into::into),
             stop_reason: row.stop_reason,
+            pause_requested: row.pause_requested,
             cost_micro_usd: row.cost_micro_usd,
             agent: row.agent,
             options: row.options.0,
@@ -102,6 +105,7 @@ impl From<Sandbox> for SandboxView {
             agent: sandbox.agent,
             heartbeat: sandbox.heartbeat,
             heartbeat_at: sandbox.heartbeat_at,
+            verdict: None,
             acked: sandbox.acked_seq,
             outcome: sandbox.outcome,
             message: sandbox.message,
@@ -307,6 +311,17 @@ pub(crate) async fn request_stop(
         )
         .bind(id.0)
         .bind(reason.to_owned())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Asks the worker to end after the phase at work.
+pub(crate) async fn request_pause(write: &mut Write, id: SandboxId) -> Result<(), StoreError> {
+    write
+        .query("UPDATE sandboxes SET pause_requested = $2 WHERE id = $1 AND state <> 'ended'")
+        .bind(id.0)
+        .bind(true)
         .execute()
         .await?;
     Ok(())

@@ -8,6 +8,7 @@
 //! So a reader looks at the tag first ([`RawEvent::decode`]).
 
 mod agent;
+mod model;
 mod spec;
 
 use schemars::JsonSchema;
@@ -15,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use agent::{
-    AgentCompleted, AgentError, AgentExited, AgentInterrupted, AgentMessage, AgentRetrying,
-    AgentStarted, FileChange, FileEdited, MessageInjected, SubagentCompleted, SubagentInvoked,
-    ToolResult, ToolUse,
+    AgentCompleted, AgentError, AgentExited, AgentInterrupted, AgentMessage, AgentResumed,
+    AgentRetrying, AgentStarted, FileChange, FileEdited, LoopDetected, MessageInjected, ResumeRung,
+    SubagentCompleted, SubagentInvoked, ToolResult, ToolUse, Unshown,
 };
+pub use model::{BudgetWarning, ModelCall, ModelParked, ModelResumed, ModelStalled};
 pub use spec::{
-    ArtifactCreated, EventRefused, ExecutionCompleted, ExecutionFailed, ExecutionStarted,
-    PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason, SyncCompleted,
-    SyncStarted, TicketsCreated,
+    ArtifactCreated, EventRefused, EventsDropped, ExecutionCompleted, ExecutionFailed,
+    ExecutionStarted, PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason,
+    SyncCompleted, SyncStarted, TicketsCreated,
 };
 
 use crate::id::EventId;
@@ -163,6 +165,8 @@ events! {
     PhaseStarted(PhaseStarted) = "spec.phase_started" [progress];
     /// An agent process is up and was checked.
     AgentStarted(AgentStarted) = "agent.started" [progress];
+    /// A worker that was started again took its agent's work up.
+    AgentResumed(AgentResumed) = "agent.resumed" [progress];
     /// The agent said something.
     AgentMessage(AgentMessage) = "agent.message" [progress, droppable];
     /// The agent thought something.
@@ -173,6 +177,8 @@ events! {
     ToolResult(ToolResult) = "agent.tool_result" [progress, droppable];
     /// A file changed where the agent may write.
     FileEdited(FileEdited) = "agent.file_edited" [progress];
+    /// The agent goes round in a circle.
+    LoopDetected(LoopDetected) = "agent.loop_detected" [];
     /// The agent started a sub-agent.
     SubagentInvoked(SubagentInvoked) = "agent.subagent_invoked" [progress];
     /// A sub-agent is done.
@@ -183,6 +189,16 @@ events! {
     AgentInterrupted(AgentInterrupted) = "agent.interrupted" [];
     /// The agent waits for its model after a refusal.
     AgentRetrying(AgentRetrying) = "agent.retrying" [];
+    /// A call of the model is over.
+    ModelCall(ModelCall) = "agent.model_call" [];
+    /// The model's service takes no calls for now.
+    ModelParked(ModelParked) = "agent.model_parked" [];
+    /// The model's service takes calls again.
+    ModelResumed(ModelResumed) = "agent.model_resumed" [];
+    /// A call of the model is open and nothing comes.
+    ModelStalled(ModelStalled) = "agent.model_stalled" [];
+    /// Most of the budget is spent.
+    BudgetWarning(BudgetWarning) = "agent.budget_warning" [];
     /// The agent, or a line of it, is not as it should be.
     AgentError(AgentError) = "agent.error" [];
     /// A turn of the agent is over; not the end of anything else.
@@ -207,6 +223,8 @@ events! {
     TicketsCreated(TicketsCreated) = "spec.tickets_created" [];
     /// The control API refused an event; this stands in its place, under its number.
     EventRefused(EventRefused) = "worker.event_refused" [];
+    /// The worker gave up droppable facts because the disk was nearly full.
+    EventsDropped(EventsDropped) = "worker.events_dropped" [];
     /// The run did all that it was asked to do.
     ExecutionCompleted(ExecutionCompleted) = "spec.execution_completed" [progress, terminal];
     /// The run ended otherwise.

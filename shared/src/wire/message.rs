@@ -1,9 +1,13 @@
-//! Text that someone sends into a running agent.
+//! Text that someone sends into a running agent, and the receipts that say how far it has come.
+//!
+//! What holds: a receipt only rises ([`MessageStatus::can_become`]); the last four are final. What
+//! each receipt rests on stands beside it: a fact of the worker or a line of the agent, never hope.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::MessageId;
+use crate::phase::Phase;
 use crate::text::Text;
 use crate::time::Timestamp;
 
@@ -20,9 +24,16 @@ pub enum MessageKind {
     GuardianNudge,
     /// Specwright itself.
     System,
+    /// A person who breaks off what the agent is doing; the text is what it hears next, so that an
+    /// interrupt never leaves a run waiting for nobody.
+    Interrupt,
 }
 
 impl MessageKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] =
+        [Self::UserMessage, Self::GuardianNudge, Self::System, Self::Interrupt];
+
     /// The name on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +41,7 @@ impl MessageKind {
             Self::UserMessage => "user_message",
             Self::GuardianNudge => "guardian_nudge",
             Self::System => "system",
+            Self::Interrupt => "interrupt",
         }
     }
 }
@@ -73,6 +85,15 @@ pub struct NewMessage {
     /// When the agent should see it.
     #[serde(default)]
     pub deliver: Deliver,
+    /// After this it is worth nothing and is not given to the agent any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The phase that it is meant for: it waits for that one, and is refused when it has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// With an interrupt: drop what the agent has queued and not taken up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_queued: bool,
 }
 
 /// How far a message has come.
@@ -83,31 +104,101 @@ pub struct NewMessage {
 pub enum MessageStatus {
     /// Stored by the control API.
     Queued,
-    /// Written to the agent's stdin.
+    /// On the worker's disk.
+    Delivered,
+    /// The agent's stdin took it; of an interrupt: the agent answered it.
     Written,
-    /// The model has it: the agent echoed it into a turn.
+    /// The model has it: the agent took it into a turn ([`SeenAs`]).
     Seen,
-    /// The run ended before the agent saw it.
+    /// The turn that it was part of is over.
+    Settled,
+    /// The agent dropped it, or the turn that it opened was broken off.
+    Cancelled,
+    /// Its time ran out, or the run ended, before the agent took it up.
     Expired,
+    /// It cannot be given to the agent: the phase that it is meant for has passed or has none.
+    Refused,
+}
+
+/// How the model came to see a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SeenAs {
+    /// In the middle of a running turn, with a tool's answer.
+    Folded,
+    /// As the opening of a turn of its own.
+    OwnTurn,
+}
+
+impl SeenAs {
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Folded => "folded",
+            Self::OwnTurn => "own_turn",
+        }
+    }
+}
+
+impl std::str::FromStr for SeenAs {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Folded, Self::OwnTurn]
+            .into_iter()
+            .find(|seen| seen.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is not a way to be seen"))
+    }
 }
 
 impl MessageStatus {
+    /// All of them, in the order in which they rise.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Delivered,
+        Self::Written,
+        Self::Seen,
+        Self::Settled,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Refused,
+    ];
+
     /// The name on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::Delivered => "delivered",
             Self::Written => "written",
             Self::Seen => "seen",
+            Self::Settled => "settled",
+            Self::Cancelled => "cancelled",
             Self::Expired => "expired",
+            Self::Refused => "refused",
         }
+    }
+
+    /// Whether nothing more will become of the message.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Settled | Self::Cancelled | Self::Expired | Self::Refused)
+    }
+
+    /// Whether a receipt may follow this one. Expired and refused are said only of what the model
+    /// has not seen.
+    #[must_use]
+    pub fn can_become(self, next: Self) -> bool {
+        !self.is_final()
+            && next > self
+            && !(self == Self::Seen && matches!(next, Self::Expired | Self::Refused))
     }
 }
 
 impl std::str::FromStr for MessageStatus {
     type Err = String;
     fn from_str(word: &str) -> Result<Self, String> {
-        [Self::Queued, Self::Written, Self::Seen, Self::Expired]
+        Self::ALL
             .into_iter()
             .find(|status| status.as_str() == word)
             .ok_or_else(|| format!("`{word}` is not a message status"))
@@ -129,18 +220,89 @@ pub struct Message {
     pub deliver: Deliver,
     /// How far it has come.
     pub status: MessageStatus,
+    /// Who sent it, as the sender's token says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// After this it is not given to the agent any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The phase that it is meant for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// With an interrupt: what the agent has queued is dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_queued: bool,
+    /// How the model came to see it, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_as: Option<SeenAs>,
+    /// Why it was cancelled, expired or refused, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,
+    /// When the worker had it on disk, if it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
     /// When it was written to the agent, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<Timestamp>,
     /// When the agent took it into a turn, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
+    /// When the turn that it was part of was over, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
+    /// When it was cancelled, expired or refused, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Message {
+    /// A message as it is stored first.
+    #[must_use]
+    pub fn queued(
+        id: MessageId,
+        position: u64,
+        new: &NewMessage,
+        sender: Option<String>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            position,
+            kind: new.kind,
+            text: new.text.to_string(),
+            deliver: new.deliver,
+            status: MessageStatus::Queued,
+            sender,
+            expires_at: new.expires_at,
+            phase: new.phase,
+            cancel_queued: new.cancel_queued,
+            seen_as: None,
+            reason: None,
+            created_at,
+            delivered_at: None,
+            written_at: None,
+            seen_at: None,
+            settled_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+/// The names of the events on `GET /sandboxes/{id}/messages/stream`. Their data is a [`Message`]
+/// (its position is the event's id), a [`Stop`], or nothing.
+pub mod push {
+    /// A message.
+    pub const MESSAGE: &str = "message";
+    /// The run is to stop.
+    pub const STOP: &str = "stop";
+    /// The run is to end after the phase at work.
+    pub const PAUSE: &str = "pause";
 }
 
 /// `GET /sandboxes/{id}/messages/poll?after=P&wait_ms=W`, by the worker: what came behind position
-/// `P`, or nothing after `W`. Reading consumes nothing.
+/// `P`, or nothing after `W`. Reading consumes nothing. A pause alone does not end the wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Poll {
     /// Messages in their order.
@@ -148,6 +310,9 @@ pub struct Poll {
     /// Set when the run is to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// Set when the run is to end after the phase at work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pause: bool,
 }
 
 /// A request that the run stop.
@@ -155,4 +320,34 @@ pub struct Poll {
 pub struct Stop {
     /// Why, in words.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_only_rises_and_the_last_four_are_final() {
+        use MessageStatus as S;
+        for from in S::ALL {
+            for to in S::ALL {
+                let may = from.can_become(to);
+                assert!(!may || to > from, "{from:?} -> {to:?}");
+                assert!(!may || !from.is_final(), "{from:?} -> {to:?}");
+            }
+        }
+        assert!(S::Queued.can_become(S::Settled), "steps may be skipped, facts may be lost");
+        assert!(S::Seen.can_become(S::Cancelled), "the turn that it opened was broken off");
+        assert!(!S::Seen.can_become(S::Expired), "what was seen does not expire");
+    }
+
+    #[test]
+    fn a_message_of_an_older_peer_is_read() {
+        let old = serde_json::json!({
+            "id": uuid::Uuid::nil(), "position": 1, "kind": "user_message", "text": "x",
+            "deliver": "next", "status": "queued", "created_at": "2026-11-18T11:06:40.000001Z",
+        });
+        let message: Message = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(serde_json::to_value(message).unwrap(), old);
+    }
 }

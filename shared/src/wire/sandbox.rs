@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::documents::Accepted;
 use crate::id::{SandboxId, SpecId};
+use crate::liveness::{Signals, Verdict};
 use crate::outcome::Outcome;
 use crate::phase::{Phase, SandboxState};
 use crate::time::Timestamp;
@@ -80,6 +81,17 @@ pub const BATCH_MAX_EVENTS: usize = 100;
 /// The most bytes of one batch's body.
 pub const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// The most bytes of a transcript's body (`PUT /sandboxes/{id}/transcript`, gzip): a long conversation
+/// has a tenth of that.
+pub const TRANSCRIPT_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The answer to a transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TranscriptSaved {
+    /// How many bytes were stored.
+    pub bytes: u64,
+}
+
 /// The answer to [`Batch`]: all up to this number is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ack {
@@ -105,6 +117,9 @@ pub struct Heartbeat {
     pub agent_alive: bool,
     /// Events that are durable here and not yet acknowledged.
     pub spool_depth: u64,
+    /// The facts that a verdict rests on; absent: an older worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Signals>,
 }
 
 /// The answer to [`Heartbeat`].
@@ -136,6 +151,9 @@ pub struct SandboxView {
     /// When that came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_at: Option<Timestamp>,
+    /// What it is at, judged when it was asked for; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// The highest event number that is stored.
     pub acked: u64,
     /// How it ended.

@@ -50,6 +50,8 @@ pub struct Refusal {
     pub message: &'static str,
     /// The header `retry-after`, in seconds.
     pub retry_after: Option<u32>,
+    /// The header `x-should-retry: false`: the client is not to repeat the request by itself.
+    pub is_final: bool,
 }
 
 impl Refusal {
@@ -59,16 +61,23 @@ impl Refusal {
         kind: "rate_limit_error",
         message: "This request would exceed the rate limit.",
         retry_after: Some(1),
+        is_final: false,
     };
     /// 529: too many people at once.
-    pub const OVERLOADED: Self =
-        Self { status: 529, kind: "overloaded_error", message: "Overloaded", retry_after: None };
+    pub const OVERLOADED: Self = Self {
+        status: 529,
+        kind: "overloaded_error",
+        message: "Overloaded",
+        retry_after: None,
+        is_final: false,
+    };
     /// 401: the key is not known.
     pub const BAD_KEY: Self = Self {
         status: 401,
         kind: "authentication_error",
         message: "invalid x-api-key",
         retry_after: None,
+        is_final: false,
     };
 }
 
@@ -154,6 +163,10 @@ fn refuse(refusal: &Refusal) -> Response {
     let mut response = as_json(status, &json!({ "type": "error", "error": error }));
     if let Some(seconds) = refusal.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if refusal.is_final {
+        let name = header::HeaderName::from_static("x-should-retry");
+        response.headers_mut().insert(name, header::HeaderValue::from_static("false"));
     }
     response
 }

@@ -17,12 +17,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads one. `None`: it is gone (or dead and not yet waited for), or not ours to read.
+    /// Reads one. `None`: it is gone (or dead and not yet waited for).
     #[must_use]
     pub fn read(pid: i32) -> Option<Self> {
         let place = Path::new("/proc").join(pid.to_string());
         let arguments = strings(&fs::read(place.join("cmdline")).ok()?);
-        let environment = strings(&fs::read(place.join("environ")).ok()?);
+        // A worker is not dumpable: only root may read its environment.
+        let environment = strings(&fs::read(place.join("environ")).unwrap_or_default());
         // A process that has exited has neither.
         (!arguments.is_empty()).then_some(Self { pid, arguments, environment })
     }

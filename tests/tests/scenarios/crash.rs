@@ -1,8 +1,10 @@
 //! Ends that nobody planned: what is said, what is kept, and what is left running.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use specwright_shared::phase::Phase;
 use specwright_tests::messages_api::{Answer, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
@@ -10,6 +12,7 @@ use specwright_tests::sample;
 use specwright_tests::system::processes::Process;
 use specwright_tests::system::{Running, System};
 use specwright_tests::wait::wait_for;
+use specwright_worker::agent::transcript;
 
 use crate::shape::{is_a_complete_summary, list, phases_with, text};
 
@@ -49,10 +52,14 @@ impl Scene {
 
     /// The processes of the run, by what they are.
     fn worker(&self) -> Process {
-        let is_worker = |one: &Process| one.arguments.get(1).is_some_and(|word| word == "worker");
         let found = self.system.processes().into_iter().find(is_worker);
         found.unwrap_or_else(|| panic!("no worker: {:#?}", self.system.processes()))
     }
+}
+
+/// Not its supervisor.
+fn is_worker(one: &Process) -> bool {
+    one.arguments.get(1).is_some_and(|word| word == "worker")
 }
 
 /// The id of the only spec that there is.
@@ -79,9 +86,69 @@ async fn resumes_from_design(api: &MessagesApi, system: &System, repository: &Re
 }
 
 #[tokio::test]
-async fn a_killed_worker_fails_the_run_with_a_sentence_and_the_rest_can_be_resumed() {
-    let scene = Scene::in_design().await;
+async fn a_killed_worker_is_started_again_and_its_agents_conversation_goes_on() {
+    let mut scene = Scene::in_design().await;
+    let in_design = |event: &Value| event["phase"] == "design";
+    let started = scene.run.event_where("agent.started", in_design).await;
+    let session = text(&started["data"]["session_id"]).parse().unwrap();
+    let sandboxes = std::fs::read_dir(scene.system.data().join("sandboxes")).unwrap();
+    let sandbox = sandboxes.map(|entry| entry.unwrap().path()).next().unwrap();
+    // The CLI writes it a moment after it has asked the model.
+    wait_for("the transcript", Duration::from_secs(10), async || {
+        transcript(&sandbox.join("state/agent"), session)
+    })
+    .await;
     assert!(scene.worker().kill());
+
+    let Scene { api, system, repository: _repository, run } = scene;
+    let run = run.finish().await.expect_code(0);
+
+    is_a_complete_summary(&run.summary(), "claude");
+    let [resumed] = &run.events("agent.resumed")[..] else { panic!("{run:#?}") };
+    assert_eq!(
+        (&resumed["phase"], &resumed["data"]["rung"]),
+        (&"design".into(), &"transcript".into())
+    );
+    let started = run.events("agent.started");
+    let sessions: Vec<_> = started
+        .iter()
+        .filter(|event| event["phase"] == "design")
+        .map(|event| &event["data"]["session_id"])
+        .collect();
+    let [before, after] = sessions[..] else { panic!("{started:#?}") };
+    assert_eq!((before, after), (after, &resumed["data"]["session_id"]));
+    // The model had the first question before it, and then ours to go on.
+    let asks = api.asks();
+    let designs: Vec<_> = asks.iter().filter(|ask| ask.phase() == Some(Phase::Design)).collect();
+    let [first, .., last] = &designs[..] else { panic!("{} asks", designs.len()) };
+    let (first, last) = (first.texts().join("\n"), last.texts().join("\n"));
+    assert!(!first.contains("Specwright: go on"), "{first}");
+    assert!(last.contains("Specwright: go on") && last.contains(sample::IDEA), "{last}");
+    for phase in [Phase::Explore, Phase::Requirements] {
+        assert_eq!(asks.iter().filter(|ask| ask.phase() == Some(phase)).count(), 1, "{phase}");
+    }
+    assert_eq!(run.events("spec.execution_completed").len(), 1);
+    system.nothing_left_within(GONE_WITHIN).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_again_and_again_fails_the_run_with_a_sentence() {
+    let scene = Scene::in_design().await;
+    let mut killed = BTreeSet::new();
+    // The first start and five more.
+    while killed.len() < 6 {
+        let worker = wait_for("the next worker", Duration::from_secs(20), async || {
+            scene
+                .system
+                .processes()
+                .into_iter()
+                .find(|one| is_worker(one) && !killed.contains(&one.pid))
+        })
+        .await;
+        if worker.kill() {
+            killed.insert(worker.pid);
+        }
+    }
 
     let Scene { api, system, repository, run } = scene;
     let run = run.finish().await.expect_code(1);
@@ -144,4 +211,34 @@ async fn a_second_interrupt_ends_everything_at_once() {
     run.finish().await.expect_code(130);
     system.nothing_left_within(GONE_WITHIN).await;
     resumes_from_design(&api, &system, &repository).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_workers_agent_left_behind_is_gone_before_the_next_one_works() {
+    let system = System::new();
+    let agent = crate::faulty::install(&system, "waits, setsid-grandchild").display().to_string();
+    let repository = Repository::with_files(sample::FILES);
+    let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
+    let mut run = system.start(repository.path(), arguments);
+    let place = system.directory("bin");
+    let left = ["child.pid", "orphan.pid"].map(|name| place.join(name));
+    wait_for("the agent's descendants", Duration::from_secs(20), async || {
+        left.iter().all(|path| path.exists()).then_some(())
+    })
+    .await;
+    let left = left.map(|path| std::fs::read_to_string(path).unwrap().parse::<i32>().unwrap());
+    let worker = system.processes().into_iter().find(is_worker).expect("the worker runs");
+    assert!(left.iter().all(|pid| Process::read(*pid).is_some()), "{left:?}");
+
+    assert!(worker.kill());
+
+    wait_for("the end of what was left", Duration::from_secs(3), async || {
+        left.iter().all(|pid| Process::read(*pid).is_none()).then_some(())
+    })
+    .await;
+    let resumed = run.event("agent.resumed").await;
+    assert_eq!(resumed["data"]["rung"], "same_session", "it keeps no transcript: {resumed:#}");
+    run.signal(Signal::INT);
+    run.finish().await.expect_code(130);
+    system.nothing_left_within(GONE_WITHIN).await;
 }

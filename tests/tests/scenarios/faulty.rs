@@ -22,7 +22,7 @@ fn outputs() -> Value {
 }
 
 /// Installs the faulty agent with a behaviour, and gives its path.
-fn install(system: &System, behaviour: &str) -> PathBuf {
+pub(crate) fn install(system: &System, behaviour: &str) -> PathBuf {
     let folder = system.directory("bin");
     std::fs::write(folder.join("behaviour"), behaviour).unwrap();
     std::fs::write(folder.join("outputs.json"), outputs().to_string()).unwrap();

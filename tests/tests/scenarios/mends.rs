@@ -52,11 +52,13 @@ async fn nothing_of_a_killed_workers_agent_lives_on() {
         processes
     };
     assert!(of_run().len() >= 4, "worker, agent and two more: {:#?}", of_run());
-    let is_worker = |one: &&_| {
-        let one: &specwright_tests::system::processes::Process = one;
-        one.arguments.get(1).is_some_and(|word| word == "worker")
-    };
-    assert!(of_run().iter().find(is_worker).unwrap().kill());
+    // The supervisor too, and first: it would start the worker again.
+    for word in ["supervise", "worker"] {
+        let mut processes = of_run();
+        processes.retain(|one| one.arguments.get(1).is_some_and(|first| first == word));
+        assert!(!processes.is_empty(), "no {word}: {:#?}", of_run());
+        assert!(processes.iter().all(|one| one.kill()), "{word}");
+    }
     wait_for("the end of all that it started", Duration::from_secs(3), async || {
         of_run().is_empty().then_some(())
     })

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::shape::is_a_complete_summary;
 
+/// How every sandbox token begins. The whole of one is nowhere where a test could read it.
+const SANDBOX_TOKEN_PREFIX: &str = "sws_";
+
 #[tokio::test]
 async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     let release = CancellationToken::new();
@@ -31,14 +34,24 @@ async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     .await;
 
     let processes = system.processes();
-    let worker = processes.iter().find(|one| one.variable("SANDBOX_TOKEN").is_some());
-    let sandbox_token = worker.expect("the worker runs").variable("SANDBOX_TOKEN").unwrap();
+    // Worker and supervisor have both in memory. Where another user's process could look (this test
+    // may be root, who may look everywhere), they are not.
+    for name in ["worker", "supervise"] {
+        let of_ours = processes.iter().find(|one| one.arguments.get(1).is_some_and(|a| a == name));
+        let of_ours = of_ours.unwrap_or_else(|| panic!("no {name}: {processes:#?}"));
+        for secret in [MODEL_KEY, SANDBOX_TOKEN_PREFIX] {
+            assert!(!of_ours.mentions(secret), "a secret is in {of_ours:#?}");
+        }
+        assert_eq!(of_ours.variable("SANDBOX_TOKEN"), None);
+        let stdin = std::fs::read_link(format!("/proc/{}/fd/0", of_ours.pid));
+        assert!(stdin.is_err() || stdin.is_ok_and(|stdin| stdin.ends_with("null")), "{name}");
+    }
     // The agent and whatever it has started: all that carries its private directory.
     let of_agent: Vec<&Process> =
         processes.iter().filter(|one| one.variable("CLAUDE_CONFIG_DIR").is_some()).collect();
     assert!(!of_agent.is_empty(), "{processes:#?}");
     for process in of_agent {
-        for secret in [MODEL_KEY, sandbox_token] {
+        for secret in [MODEL_KEY, SANDBOX_TOKEN_PREFIX] {
             assert!(!process.mentions(secret), "a secret is in {process:#?}");
         }
         assert!(process.variable("ANTHROPIC_API_KEY").is_some_and(|dummy| dummy != MODEL_KEY));
@@ -46,7 +59,7 @@ async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     // Nobody has one in its arguments, where every user of the machine can read it.
     for process in &processes {
         let arguments = process.arguments.join(" ");
-        assert!(!arguments.contains(MODEL_KEY) && !arguments.contains(sandbox_token));
+        assert!(!arguments.contains(MODEL_KEY) && !arguments.contains(SANDBOX_TOKEN_PREFIX));
     }
 
     release.cancel();
@@ -55,7 +68,7 @@ async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     is_a_complete_summary(&run.summary(), "claude");
     assert!(api.asks().iter().all(|ask| ask.headers["x-api-key"] == MODEL_KEY));
     let data = Contents::of(&system.data());
-    for secret in [MODEL_KEY, sandbox_token] {
+    for secret in [MODEL_KEY, SANDBOX_TOKEN_PREFIX] {
         assert_eq!(data.holding(secret), Vec::<&std::path::Path>::new());
         assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret));
     }
@@ -94,7 +107,7 @@ async fn the_tools_that_the_agent_has_do_not_open_the_workers_environment() {
     let api = MessagesApi::start(move |ask: &Ask| {
         let Some(phase) = ask.phase() else { return Answer::text("ok") };
         let attempts = if phase == Phase::Explore { ask.turns_before() } else { usize::MAX };
-        let is_worker = |one: &Process| one.variable("SANDBOX_TOKEN").is_some();
+        let is_worker = |one: &Process| one.arguments.get(1).is_some_and(|word| word == "worker");
         let processes = processes::naming(known.get().expect("the place is known before the run"));
         let pid = processes.into_iter().find(is_worker).expect("the worker runs").pid;
         let (place, file) = (format!("/proc/{pid}"), format!("/proc/{pid}/environ"));

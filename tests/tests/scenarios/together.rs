@@ -1,18 +1,20 @@
 //! Several at once.
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use serde_json::json;
 use specwright_control_api::client::{Client, SpecFilter};
 use specwright_shared::id::SpecId;
 use specwright_shared::phase::{Phase, SpecStatus};
 use specwright_shared::text::Text;
 use specwright_shared::wire::event::EventView;
 use specwright_shared::wire::problem::ProblemType;
-use specwright_shared::wire::spec::{Launch, NewSpec, RunOptions};
+use specwright_shared::wire::spec::{Cancel, Launch, NewSpec, RunOptions};
 use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
-use specwright_tests::system::{Running, System};
+use specwright_tests::system::{MODEL_KEY, Running, System};
 use specwright_tests::wait::wait_for;
 use tokio_util::sync::CancellationToken;
 
@@ -119,6 +121,58 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_nothing_of_it() {
         };
         assert_eq!(events.iter().filter(done).count(), 1, "{phase}");
     }
+    server.signal(rustix::process::Signal::TERM);
+    server.finish().await.expect_code(0);
+    system.nothing_left_within(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn the_conversation_of_a_run_that_was_stopped_is_kept_without_secrets() {
+    let spoken = Answer::Speak(vec![
+        Block::Text(format!("I found {MODEL_KEY} here.")),
+        Block::tool("Glob", json!({ "pattern": "*" })),
+    ]);
+    let playbook = Playbook::new().with(Phase::Explore, [spoken, Answer::Hang]);
+    let api = MessagesApi::start(playbook.script()).await.unwrap();
+    let (system, repository) = (System::with_claude(&api), Repository::with_files(sample::FILES));
+    let (server, client) = serve(&system).await;
+    let launched = client
+        .launch(&Launch {
+            spec: NewSpec {
+                project_id: None,
+                title: None,
+                description: Text::new(sample::IDEA).unwrap(),
+                repository: Some(Text::new(repository.path().display().to_string()).unwrap()),
+            },
+            run: RunOptions::default(),
+        })
+        .await
+        .unwrap();
+    wait_for("the model to be asked again", Duration::from_secs(40), async || {
+        let explores = api.asks().iter().filter(|ask| ask.phase() == Some(Phase::Explore)).count();
+        (explores >= 2).then_some(())
+    })
+    .await;
+
+    client.cancel(launched.spec.id, &Cancel { reason: None, force: false }).await.unwrap();
+    wait_for("the end of the run", Duration::from_secs(20), async || {
+        let spec = client.spec(launched.spec.id).await.unwrap();
+        (spec.status == SpecStatus::Failed).then_some(())
+    })
+    .await;
+
+    let url = format!("{}/api/v1/sandboxes/{}/transcript", client.base(), launched.sandbox_id);
+    let token = system.directory("config").join("owner-token");
+    let token = std::fs::read_to_string(token).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let found = http.get(url).bearer_auth(token.trim()).send().await.unwrap();
+    assert_eq!(found.status(), 200);
+    let packed = found.bytes().await.unwrap();
+    let mut lines = String::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut lines).unwrap();
+    assert!(lines.contains("I found [redacted] here."), "{lines}");
+    assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
+    assert!(!lines.contains(MODEL_KEY));
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
     system.nothing_left_within(Duration::from_secs(5)).await;

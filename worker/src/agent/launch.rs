@@ -47,6 +47,9 @@ pub const INHERITED: [&str; 16] = [
 /// The variable that marks every process of one agent's tree.
 pub(crate) const MARKER: &str = "SPECWRIGHT_AGENT";
 
+/// The CLI's own directory in the private one.
+pub(super) const CONFIG_DIR: &str = "config";
+
 /// A silent model connection is given up after this; the CLI's default is 300 s.
 const BYTE_STREAM_IDLE_TIMEOUT_MS: &str = "90000";
 
@@ -151,7 +154,7 @@ fn may_pass(name: &OsStr) -> bool {
 impl Launch {
     /// Where the CLI keeps its configuration and transcripts.
     pub(crate) fn config_dir(&self) -> PathBuf {
-        self.private_dir.join("config")
+        self.private_dir.join(CONFIG_DIR)
     }
 
     /// Where the CLI and its tools put temporary files.

@@ -182,7 +182,7 @@ impl Agent {
     /// Starts the tasks that attend the process: stdin, stdout, stderr, and its end.
     fn attend(mut child: Child, marker: Uuid) -> Option<(Self, mpsc::Receiver<Fact>)> {
         let pid = child.id()?;
-        let tree = Tree::of(pid, marker);
+        let tree = Tree::of(pid, marker).in_a_group(marker);
         let (pipe, stdout, stderr) =
             (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());

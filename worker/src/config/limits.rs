@@ -10,8 +10,21 @@ use super::read::Reader;
 
 /// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
 const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
-/// The longest limit of one attempt: a day; beyond that a number is a slip of the pen.
-const PHASE_TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
+/// The longest of these times: a day; beyond that a number is a slip of the pen.
+const TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
+/// The default limit of a tool call that declares none: a compiler may be silent for 25 minutes.
+const TOOL_TIMEOUT_DEFAULT_SECS: u64 = 30 * 60;
+/// The default limit of silence: turns of a model of 14 minutes without a line were seen.
+const SILENCE_TIMEOUT_DEFAULT_SECS: u64 = 15 * 60;
+/// The default limit of a model connection without a byte. The service pings more often, and the CLI
+/// gives an open stream up after 90 s itself; this is for what it does not notice.
+const MODEL_SILENCE_DEFAULT_SECS: u64 = 120;
+/// The default limit of a model connection with nothing but pings, or of an answer in one piece: ten
+/// minutes is the longest that the service takes for one.
+const MODEL_PING_DEFAULT_SECS: u64 = 600;
+/// The default limit of waiting for a service that takes no calls: usage limits are set back every
+/// five hours.
+const MODEL_PARK_DEFAULT_SECS: u64 = 6 * 60 * 60;
 /// The default number of attempts per phase.
 const MAX_ATTEMPTS_DEFAULT: u8 = 3;
 /// The most attempts per phase: what has failed ten times fails for another reason.
@@ -22,8 +35,18 @@ const MAX_BUDGET_MAX_USD: f64 = 10_000.0;
 const MAX_TURNS_MAX: u32 = 10_000;
 
 /// The variables that are read here.
-pub const LIMITS: [&str; 5] =
-    ["MODEL", "MAX_TURNS", "MAX_BUDGET_USD", "PHASE_TIMEOUT", "MAX_ATTEMPTS"];
+pub const LIMITS: [&str; 10] = [
+    "MODEL",
+    "MAX_TURNS",
+    "MAX_BUDGET_USD",
+    "PHASE_TIMEOUT",
+    "TOOL_TIMEOUT",
+    "AGENT_SILENCE_TIMEOUT",
+    "MODEL_SILENCE_TIMEOUT",
+    "MODEL_PING_TIMEOUT",
+    "MODEL_PARK_TIMEOUT",
+    "MAX_ATTEMPTS",
+];
 
 /// What they say.
 pub(super) struct Limits {
@@ -31,6 +54,11 @@ pub(super) struct Limits {
     pub(super) max_turns: Option<u32>,
     pub(super) max_budget_usd: Option<f64>,
     pub(super) phase_timeout: Duration,
+    pub(super) tool_timeout: Duration,
+    pub(super) silence_timeout: Duration,
+    pub(super) model_silence_timeout: Duration,
+    pub(super) model_ping_timeout: Duration,
+    pub(super) model_park_timeout: Duration,
     pub(super) max_attempts: NonZeroU8,
 }
 
@@ -65,19 +93,36 @@ impl Limits {
                 (dollars > 0.0 && dollars <= MAX_BUDGET_MAX_USD).then_some(dollars)
             },
         );
-        let phase_timeout = read.or(
-            "PHASE_TIMEOUT",
-            "whole seconds from 1 to 86400",
-            PHASE_TIMEOUT_DEFAULT_SECS,
-            |text| text.parse().ok().filter(|secs| (1..=PHASE_TIMEOUT_MAX_SECS).contains(secs)),
-        );
+        let mut seconds = |name, default| {
+            let wanted = "whole seconds from 1 to 86400";
+            let secs = read.or(name, wanted, default, |text| {
+                text.parse().ok().filter(|secs| (1..=TIMEOUT_MAX_SECS).contains(secs))
+            });
+            Duration::from_secs(secs)
+        };
+        let phase_timeout = seconds("PHASE_TIMEOUT", PHASE_TIMEOUT_DEFAULT_SECS);
+        let tool_timeout = seconds("TOOL_TIMEOUT", TOOL_TIMEOUT_DEFAULT_SECS);
+        let silence_timeout = seconds("AGENT_SILENCE_TIMEOUT", SILENCE_TIMEOUT_DEFAULT_SECS);
+        let model_silence_timeout = seconds("MODEL_SILENCE_TIMEOUT", MODEL_SILENCE_DEFAULT_SECS);
+        let model_ping_timeout = seconds("MODEL_PING_TIMEOUT", MODEL_PING_DEFAULT_SECS);
+        let model_park_timeout = seconds("MODEL_PARK_TIMEOUT", MODEL_PARK_DEFAULT_SECS);
         let max_attempts = read.or(
             "MAX_ATTEMPTS",
             "a whole number from 1 to 10",
             NonZeroU8::MIN.saturating_add(MAX_ATTEMPTS_DEFAULT - 1),
             |text| text.parse::<NonZeroU8>().ok().filter(|most| most.get() <= MAX_ATTEMPTS_MAX),
         );
-        let phase_timeout = Duration::from_secs(phase_timeout);
-        Self { model, max_turns, max_budget_usd, phase_timeout, max_attempts }
+        Self {
+            model,
+            max_turns,
+            max_budget_usd,
+            phase_timeout,
+            tool_timeout,
+            silence_timeout,
+            model_silence_timeout,
+            model_ping_timeout,
+            model_park_timeout,
+            max_attempts,
+        }
     }
 }

@@ -67,7 +67,13 @@ fn each_wrong_setting_gets_a_sentence_that_names_it_and_what_it_may_be() {
         ("MAX_BUDGET_USD", "-1", "MAX_BUDGET_USD must be US dollars above 0"),
         ("MAX_BUDGET_USD", "NaN", "MAX_BUDGET_USD must be US dollars above 0"),
         ("PHASE_TIMEOUT", "15m", "PHASE_TIMEOUT must be whole seconds"),
+        ("TOOL_TIMEOUT", "0", "TOOL_TIMEOUT must be whole seconds"),
+        ("AGENT_SILENCE_TIMEOUT", "-1", "AGENT_SILENCE_TIMEOUT must be whole seconds"),
+        ("MODEL_SILENCE_TIMEOUT", "0", "MODEL_SILENCE_TIMEOUT must be whole seconds"),
+        ("MODEL_PING_TIMEOUT", "10m", "MODEL_PING_TIMEOUT must be whole seconds"),
+        ("MODEL_PARK_TIMEOUT", "-1", "MODEL_PARK_TIMEOUT must be whole seconds"),
         ("MAX_ATTEMPTS", "0", "MAX_ATTEMPTS must be a whole number from 1 to 10"),
+        ("SPOOL_MAX_BYTES", "1", "SPOOL_MAX_BYTES must be a whole number of bytes, at least"),
         ("DIE_WITH_PARENT", "yes", "DIE_WITH_PARENT must be `1` or `0`"),
         ("TASK_ID", "x", "TASK_ID is set, but this worker plans specs only"),
     ];

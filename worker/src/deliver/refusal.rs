@@ -1,7 +1,7 @@
 //! What each refusal of a batch leads to.
 
 use specwright_shared::excerpt::Excerpt;
-use specwright_shared::wire::event::{Event, EventRefused, RawEvent};
+use specwright_shared::wire::event::{Decoded, Event, EventRefused, Marks, RawEvent};
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use specwright_shared::wire::sandbox::Batch;
 
@@ -10,6 +10,14 @@ use crate::api::ApiError;
 
 /// The most bytes of a refusal's words that are kept in the event that replaces another.
 const REASON_MAX_BYTES: usize = 2000;
+
+/// Whether the course of the run hangs on an event: without it the control API and the worker hold
+/// two different runs.
+fn decides(event: &RawEvent) -> bool {
+    let output = |known: &Event| matches!(known, Event::PhaseCompleted(_));
+    Marks::of(&event.kind).terminal
+        || matches!(event.decode(), Ok(Decoded::Known(known)) if output(&known))
+}
 
 impl Courier {
     /// The table of reactions.
@@ -37,7 +45,7 @@ impl Courier {
                     .seq
                     .and_then(|seq| batch.events.iter().find(|event| event.seq == seq).cloned());
                 match refused {
-                    Some(event) => self.replace(event, &problem.detail).await,
+                    Some(event) => self.replace(event, problem.kind, &problem.detail).await,
                     None => {
                         self.tell_refused(&error.to_string()).await;
                         Next::Pause
@@ -86,7 +94,7 @@ impl Courier {
         match &batch.events[..] {
             [single] => {
                 let single = single.clone();
-                self.replace(single, detail).await
+                self.replace(single, ProblemType::TooLarge, detail).await
             }
             events => {
                 self.limit = (events.len() / 2).max(1);
@@ -96,7 +104,8 @@ impl Courier {
     }
 
     /// Puts `worker.event_refused` in an event's place, under its number and id.
-    async fn replace(&mut self, event: RawEvent, detail: &str) -> Next {
+    async fn replace(&mut self, event: RawEvent, kind: ProblemType, detail: &str) -> Next {
+        let fatal = kind == ProblemType::GateRefused || decides(&event);
         let reason = Excerpt::within(detail, REASON_MAX_BYTES).text;
         let note = Event::EventRefused(EventRefused {
             refused: event.kind.clone(),
@@ -108,9 +117,14 @@ impl Courier {
             self.tell_refused(&reason).await;
             return Next::Pause;
         }
+        match self.reader.quarantine(&event, &reason) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(seq, kind, "a refused event is not kept: too many were"),
+            Err(error) => tracing::warn!(seq, kind, %error, "a refused event could not be kept"),
+        }
         let instead = RawEvent { kind: note.kind().to_owned(), data: note.data(), ..event };
         self.replaced.insert(seq, instead);
-        self.tell(DeliverProblem::EventRefused { seq, kind, reason }).await;
+        self.tell(DeliverProblem::EventRefused { seq, kind, reason, fatal }).await;
         Next::Go
     }
 

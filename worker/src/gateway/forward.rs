@@ -1,19 +1,22 @@
 //! One exchange: a request of the agent to the API, and the answer back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue,
+};
 use http::{HeaderMap, request::Parts};
 use tokio_util::sync::CancellationToken;
 
+use super::call::{Call, Kept};
 use super::refusal::Refusal;
-use super::{BODY_MAX_BYTES, HeaderCredential, Shared};
+use super::{BODY_MAX_BYTES, HeaderCredential, MESSAGES, ModelFact, Shared};
 
 /// Headers that speak of one connection and not of the message (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
@@ -45,17 +48,26 @@ pub(crate) async fn handler(
     if declared_length(&parts.headers).is_some_and(|length| length > BODY_MAX_BYTES) {
         return Err(Refusal::TooLarge);
     }
+    let mut call = match parts.uri.path() {
+        MESSAGES => Some(admit(&shared).await?),
+        _ => None,
+    };
     let too_large = Arc::new(AtomicBool::new(false));
     let body = bounded(body.into_data_stream(), BODY_MAX_BYTES, Arc::clone(&too_large));
+    let body = keeping(body, call.as_ref().map(|(_, kept)| Arc::clone(kept)));
     let exchange = shared
         .client
         .post(address(&shared.base_url, &parts))
         .headers(request_headers(&parts.headers, &shared.credential))
         .body(reqwest::Body::wrap_stream(body))
         .send();
-    let answer = tokio::select! {
-        answer = exchange => answer,
-        () = shared.stop.cancelled() => return Err(Refusal::Stopping),
+    tokio::pin!(exchange);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut exchange => break answer,
+            () = stalls(&mut call) => {}
+            () = shared.stop.cancelled() => return Err(Refusal::Stopping),
+        }
     };
     let answer = answer.map_err(|error| {
         if too_large.load(Ordering::Relaxed) {
@@ -69,10 +81,31 @@ pub(crate) async fn handler(
     shared.last_status.store(answer.status().as_u16(), Ordering::Relaxed);
 
     let (status, headers) = (answer.status(), end_to_end(answer.headers()));
-    let mut response = Response::new(Body::from_stream(until(answer, shared.stop.clone())));
+    let call = call.map(|(mut call, _)| {
+        call.answered(status, answer.headers());
+        call
+    });
+    let mut response = Response::new(Body::from_stream(until(answer, call, shared.stop.clone())));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Opens a call, if the budget has room for one.
+async fn admit(shared: &Arc<Shared>) -> Result<(Call, Kept), Refusal> {
+    if let Err(counted) = shared.account.admit() {
+        shared.facts.send(ModelFact::BudgetSpent { counted }).await.ok();
+        return Err(Refusal::BudgetSpent);
+    }
+    let kept = Kept::default();
+    Ok((Call::new(Arc::clone(shared), Arc::clone(&kept)), kept))
+}
+
+async fn stalls<T>(call: &mut Option<(Call, T)>) {
+    match call {
+        Some((call, _)) => call.stalls().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn knows_dummy(headers: &HeaderMap, dummy: &str) -> bool {
@@ -123,6 +156,8 @@ fn request_headers(headers: &HeaderMap, credential: &HeaderCredential) -> Header
     for name in [HOST, API_KEY, AUTHORIZATION] {
         headers.remove(name);
     }
+    // What is compressed cannot be metered as it passes.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     match credential {
         HeaderCredential::ApiKey(key) => {
             headers.insert(API_KEY, key.clone());
@@ -164,18 +199,46 @@ where
     })
 }
 
+/// The same chunks, and a second hold on each (no copy) while the answer has not begun.
+fn keeping<S>(
+    body: S,
+    kept: Option<Kept>,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static
+where
+    S: Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+{
+    body.inspect(move |chunk| {
+        if let (Some(kept), Ok(chunk)) = (&kept, chunk) {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(chunk.clone());
+        }
+    })
+}
+
 /// The answer's chunks as they come. A stop breaks the connection off, so that half an answer is not
 /// taken for a whole one.
 fn until(
     answer: reqwest::Response,
+    call: Option<Call>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
-    stream::try_unfold((answer, stop), |(mut answer, stop)| async move {
-        let chunk = tokio::select! {
-            chunk = answer.chunk() => chunk.map_err(axum::Error::new)?,
-            () = stop.cancelled() => return Err(axum::Error::new("the gateway is being stopped")),
+    let call = call.map(|call| (call, ()));
+    stream::try_unfold((answer, call, stop), |(mut answer, mut call, stop)| async move {
+        let chunk = loop {
+            tokio::select! {
+                chunk = answer.chunk() => break chunk.map_err(axum::Error::new)?,
+                () = stalls(&mut call) => {}
+                () = stop.cancelled() => {
+                    return Err(axum::Error::new("the gateway is being stopped"));
+                }
+            }
         };
-        Ok(chunk.map(|chunk| (chunk, (answer, stop))))
+        if let Some((call, ())) = &mut call {
+            match &chunk {
+                Some(chunk) => call.passes(chunk).await,
+                None => call.ended().await,
+            }
+        }
+        Ok(chunk.map(|chunk| (chunk, (answer, call, stop))))
     })
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Refusal {
     TooLarge,
     /// The API could not be reached, or broke off before it answered.
     Unreachable,
+    /// The job's budget is spent.
+    BudgetSpent,
     /// The gateway is being stopped.
     Stopping,
 }
@@ -39,6 +41,12 @@ impl IntoResponse for Refusal {
             Self::Unreachable => {
                 (StatusCode::BAD_GATEWAY, "api_error", "the model API cannot be reached")
             }
+            // A status that the agent neither repeats for long nor takes for a refused key.
+            Self::BudgetSpent => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "the job's budget is spent (MAX_BUDGET_USD); no call is made any more",
+            ),
             Self::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "api_error", "the gateway is being stopped")
             }

@@ -60,7 +60,15 @@ async fn api(status: StatusCode, stop: &CancellationToken) -> Api {
 
 async fn gateway(base_url: &str, credential: Credential, stop: &CancellationToken) -> Gateway {
     let upstream = Upstream { base_url: base_url.to_owned(), credential };
-    Gateway::start(upstream, stop).await.unwrap()
+    Gateway::start(upstream, unmetered(), stop).await.unwrap()
+}
+
+/// Nobody listens, nothing is limited.
+fn unmetered() -> Metering {
+    let patience =
+        Patience { silence: Duration::from_secs(3600), pings: Duration::from_secs(3600) };
+    let (facts, _) = mpsc::channel(1);
+    Metering { ledger: Ledger::default(), budget: Budget::of(None), patience, facts }
 }
 
 fn agent() -> reqwest::Client {
@@ -189,10 +197,15 @@ async fn a_wrong_upstream_is_refused_with_a_sentence() {
     for base_url in ["", "api.anthropic.com", "ftp://host"] {
         let credential = Credential::ApiKey("real".into());
         let upstream = Upstream { base_url: base_url.into(), credential };
-        assert!(matches!(Gateway::start(upstream, &stop).await, Err(GatewayError::BaseUrl { .. })));
+        assert!(matches!(
+            Gateway::start(upstream, unmetered(), &stop).await,
+            Err(GatewayError::BaseUrl { .. })
+        ));
     }
     let credential = Credential::ApiKey("re\nal".into());
     let upstream = Upstream { base_url: "http://127.0.0.1:1".into(), credential };
-    let Err(refusal) = Gateway::start(upstream, &stop).await else { panic!("accepted") };
+    let Err(refusal) = Gateway::start(upstream, unmetered(), &stop).await else {
+        panic!("accepted")
+    };
     assert!(!refusal.to_string().contains("al\n"));
 }

@@ -12,6 +12,7 @@ use specwright_shared::wire::event::{
 use uuid::Uuid;
 
 use super::drive::Run;
+use super::mail::Held;
 use super::wake::Wake;
 use crate::agent::Deliver;
 use crate::phases;
@@ -30,6 +31,8 @@ pub(super) struct Attempt {
     pub(super) asked: Option<Uuid>,
     /// A message with priority `now` cut the turn off: the next turn brings the output.
     pub(super) cut_by_message: bool,
+    /// An output that waits for a message's own turn.
+    pub(super) held: Option<Held>,
 }
 
 /// What a phase took so far, over its attempts.
@@ -71,7 +74,12 @@ impl Run<'_> {
         let attempt = self.attempt.as_ref()?;
         let running = self.agent.as_ref()?;
         let silence = running.silent_since.map(|since| since + SILENCE_MAX);
-        Some(silence.map_or(attempt.deadline, |silence| silence.min(attempt.deadline)))
+        if let Some(parked) = self.calls.parked_until(self.config.model_park_timeout) {
+            // The attempt's clock and the agent's stand still.
+            return silence.into_iter().chain([parked]).min();
+        }
+        let held = attempt.held.as_ref().map(|held| held.until);
+        [silence, held, self.overdue_at()].into_iter().flatten().chain([attempt.deadline]).min()
     }
 
     pub(super) async fn begin(
@@ -91,7 +99,9 @@ impl Run<'_> {
             deadline: Instant::now() + self.config.phase_timeout,
             asked: None,
             cut_by_message: false,
+            held: None,
         });
+        self.calls.new_attempt();
         self.pulse(None);
         if number == 1 {
             let max_attempts = self.plan.max_attempts.get();
@@ -109,11 +119,13 @@ impl Run<'_> {
             self.wakes.own.push_back(Wake::Computed(Box::new(computed)));
             return Ok(vec![RunEvent::AttemptStarted]);
         };
-        let budget = match self.config.max_budget_usd.map(|most| most - self.cost_usd) {
+        let budget = match self.config.max_budget_usd.map(|most| most - self.counted_usd()) {
             Some(left) if left <= 0.0 => {
-                let why = format!("The job's budget is spent: {:.2} USD.", self.cost_usd);
+                let why = format!("The job's budget is spent: {:.2} USD.", self.counted_usd());
                 return Ok(vec![self.over(Outcome::BudgetExceeded, why)]);
             }
+            // The gateway holds the limit, by its own prices and for sub-agents too.
+            _ if self.gateway.is_some() => None,
             left => left,
         };
         let text = match (opening, &self.agent, &self.tally.failure) {
@@ -123,9 +135,9 @@ impl Run<'_> {
                     return Ok(vec![event]);
                 }
                 let launch = self.launch(question.schema, budget);
-                match self.start_agent(launch).await? {
-                    None => question.prompt,
-                    Some(event) => return Ok(vec![RunEvent::AttemptStarted, event]),
+                match self.start_or_resume(phase, launch, question.prompt).await? {
+                    Ok(text) => text,
+                    Err(event) => return Ok(vec![RunEvent::AttemptStarted, event]),
                 }
             }
         };
@@ -134,34 +146,52 @@ impl Run<'_> {
     }
 
     /// Writes the prompt or the repair, then what waits in the mail.
-    async fn ask(&mut self, text: &str) -> Result<Option<RunEvent>, SpoolError> {
+    pub(super) async fn ask(&mut self, text: &str) -> Result<Option<RunEvent>, SpoolError> {
         let uuid = Uuid::new_v4();
         self.compared = false;
         if let Some(attempt) = &mut self.attempt {
             attempt.asked = Some(uuid);
         }
+        self.vigil.asked(Instant::now());
         let Some(running) = &mut self.agent else { return Ok(None) };
         if let Err(error) = running.agent.say(uuid, text, Deliver::Next).await {
             let why = format!("The agent could not be asked: {error}.");
             return self.broke(Failure::new(RetryReason::AgentBroke, why), Outcome::AgentError);
         }
-        self.hand_over_mail().await?;
+        self.hand_over_mail(true).await?;
         Ok(None)
     }
 
     /// The attempt's time is up, or a silent agent's.
     pub(super) async fn time_is_up(&mut self) -> Result<Option<RunEvent>, SpoolError> {
+        if self.held_is_due()
+            && let Some(output) = self.take_held()
+        {
+            return self.judge_output(&output).await;
+        }
         let Some(running) = &self.agent else { return Ok(None) };
         let in_time = self.attempt.as_ref().is_some_and(|one| one.deadline > Instant::now());
-        if running.silent_since.is_some() && in_time {
+        let is_silent = running.silent_since.is_some();
+        if is_silent && in_time {
             return self.agent_gone("The agent closed its stdout and lived on.").await;
+        }
+        if self.calls.is_parked() {
+            return self.parking_is_over().await;
+        }
+        if in_time && let Some(meant) = self.remedy().await? {
+            return Ok(meant);
+        }
+        if in_time {
+            return Ok(None);
         }
         let secs = self.config.phase_timeout.as_secs();
         let reason = format!("The attempt took longer than {secs} s (PHASE_TIMEOUT).");
+        let Some(running) = &self.agent else { return Ok(None) };
         match running.agent.interrupt().await {
             Ok(_) => {
                 let reason = reason.clone();
-                self.record(Event::AgentInterrupted(AgentInterrupted { reason })).await?;
+                let interrupted = AgentInterrupted { reason, ..AgentInterrupted::default() };
+                self.record(Event::AgentInterrupted(interrupted)).await?;
             }
             Err(error) => tracing::warn!(%error, "the agent was not interrupted; it is ended"),
         }
@@ -223,11 +253,17 @@ impl Run<'_> {
     /// Tells the heartbeat what is being done.
     pub(super) fn pulse(&self, operation: Option<String>) {
         let attempt = self.attempt.as_ref();
-        self.pulse.send_replace(crate::health::Pulse {
-            phase: attempt.map(|attempt| attempt.phase),
-            attempt: attempt.map(|attempt| attempt.number),
-            operation,
-            agent_alive: self.agent.as_ref().is_some_and(|running| running.agent.is_alive()),
+        let agent = self.agent.as_ref().map(|running| &running.agent);
+        self.pulse.send_modify(|pulse| {
+            pulse.phase = attempt.map(|attempt| attempt.phase);
+            pulse.attempt = attempt.map(|attempt| attempt.number);
+            if pulse.operation != operation || operation.is_none() {
+                pulse.since = Some(Instant::now());
+            }
+            pulse.operation = operation;
+            pulse.agent_alive = agent.is_some_and(|agent| agent.is_alive());
+            pulse.agent_pid = agent.map(|agent| agent.pid());
+            self.vigil.tell(pulse);
         });
     }
 }

@@ -13,9 +13,12 @@ use tokio::sync::watch;
 
 use super::Ended;
 use super::attempt::{Attempt, PhaseTally};
+use super::calls::Calls;
 use super::mail::Mail;
 use super::process::Running;
+use super::vigil::Vigil;
 use super::wake::{Wake, Wakes};
+use crate::api::Api;
 use crate::config::Config;
 use crate::deliver::DeliverProblem;
 use crate::gateway::Gateway;
@@ -38,11 +41,24 @@ pub(super) struct Run<'a> {
     /// Whether it was compared since the agent last worked.
     pub(super) compared: bool,
     pub(super) gateway: Option<Gateway>,
+    pub(super) calls: Calls,
     pub(super) agent: Option<Running>,
+    /// The control API, for what is no event.
+    pub(super) api: &'a Api,
+    /// Ours; a newer one fences us off.
+    pub(super) generation: u64,
+    /// The newest conversation of an agent.
+    pub(super) conversation: Option<uuid::Uuid>,
     pub(super) mail: Mail,
+    /// The conversation that a dead worker's agent was in, until it is taken up.
+    pub(super) interrupted: Option<(Phase, uuid::Uuid)>,
+    /// What the agent is at, and since when.
+    pub(super) vigil: Vigil,
     pub(super) attempt: Option<Attempt>,
     pub(super) tally: PhaseTally,
     pub(super) done: Vec<Phase>,
+    /// Set when the run was asked to pause: the phase that became its last.
+    pub(super) paused_after: Option<Phase>,
     /// Dollars spent by all attempts of this sandbox, before a restart too.
     pub(super) cost_usd: f64,
     pub(super) started: Instant,
@@ -122,13 +138,22 @@ impl Run<'_> {
                 let why = format!("The run was stopped: {}", stop.reason);
                 Some(self.over(Outcome::Cancelled, why))
             }
+            Wake::Pause => self.pause().await?,
+            Wake::Interrupted { message, asked, answer } => {
+                self.interrupt_answered(message, asked, answer).await?
+            }
             Wake::Fenced | Wake::Delivery(DeliverProblem::Fenced) => {
                 Some(self.over(Outcome::Fenced, "A newer generation of this sandbox took over."))
             }
             Wake::Delivery(DeliverProblem::SandboxEnded) => {
                 Some(self.over(Outcome::Cancelled, "The control API has ended this sandbox."))
             }
-            Wake::Delivery(DeliverProblem::EventRefused { seq, kind, reason }) => {
+            Wake::Delivery(DeliverProblem::EventRefused { seq, kind, reason, fatal: false }) => {
+                // It is kept aside, and told under its number.
+                tracing::error!(seq, kind, reason, "the control API refused an event; going on");
+                None
+            }
+            Wake::Delivery(DeliverProblem::EventRefused { seq, kind, reason, fatal: true }) => {
                 let why = format!("The control API refused event {seq} ({kind}): {reason}");
                 Some(self.over(Outcome::WorkerError, why))
             }
@@ -141,11 +166,11 @@ impl Run<'_> {
                 let why = format!("Messages cannot be written to STATE_DIR: {why}");
                 Some(self.over(Outcome::WorkerError, why))
             }
+            Wake::Model(fact) => self.model_fact(fact).await?,
             Wake::Deadline => self.time_is_up().await?,
             Wake::Computed(computed) => self.computed(*computed).await?,
             Wake::Messages(messages) => {
-                self.mail.add(messages);
-                self.hand_over_mail().await?;
+                self.mail_came(messages).await?;
                 None
             }
             Wake::AgentFact(fact) => self.fact(fact).await?,
@@ -177,13 +202,21 @@ impl Run<'_> {
 
     /// Writes a fact and waits until it is durable.
     pub(super) async fn record(&self, event: Event) -> Result<u64, SpoolError> {
+        self.progressed(&event);
         self.spool.record(now(), self.phase(), event).await
     }
 
     /// Hands a fact over without waiting for the disk: the agent's chatter. Order is kept.
     pub(super) async fn note(&self, event: Event) -> Result<(), SpoolError> {
+        self.progressed(&event);
         drop(self.spool.submit(now(), self.phase(), event).await?);
         Ok(())
+    }
+
+    fn progressed(&self, event: &Event) {
+        if event.marks().progress {
+            self.pulse.send_modify(|pulse| pulse.progress_at = Some(Instant::now()));
+        }
     }
 
     /// One line for people.

@@ -28,6 +28,7 @@ impl Run<'_> {
             // Nothing of ours is taken any more; the newer generation reports.
             return Ok(());
         }
+        self.save_transcript().await;
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let overruled = match outcome {
             Outcome::Succeeded => self.overruled_meanwhile().await,
@@ -46,13 +47,19 @@ impl Run<'_> {
             let phases_completed = std::mem::take(&mut self.done);
             Event::ExecutionCompleted(ExecutionCompleted {
                 phases_completed,
+                paused_after: self.paused_after,
                 cost_usd,
                 duration_ms,
             })
         } else {
             failed(outcome, self.phase(), self.because.clone(), cost_usd, duration_ms)
         };
-        self.record(event).await?;
+        if let Err(error) = self.record(event).await {
+            // A run whose end cannot be reported has not succeeded, whatever it did.
+            self.overruled = Some(Outcome::WorkerError);
+            self.because = error.to_string();
+            return Err(error);
+        }
         Ok(())
     }
 
@@ -91,11 +98,11 @@ fn overrules(problem: DeliverProblem) -> Option<(Outcome, String)> {
         DeliverProblem::SandboxEnded => {
             Some((Outcome::Cancelled, "The control API has ended this sandbox.".to_owned()))
         }
-        DeliverProblem::EventRefused { seq, kind, reason } => {
+        DeliverProblem::EventRefused { seq, kind, reason, fatal: true } => {
             let why = format!("The control API refused event {seq} ({kind}): {reason}");
             Some((Outcome::WorkerError, why))
         }
-        DeliverProblem::Refused { .. } => None,
+        DeliverProblem::EventRefused { fatal: false, .. } | DeliverProblem::Refused { .. } => None,
     }
 }
 

@@ -16,16 +16,20 @@ use crate::agent::{Exit, Fact, TurnResult};
 use crate::spool::SpoolError;
 
 /// The tools that start a sub-agent, by the names that versions of the CLI gave them.
-const SUBAGENT_TOOLS: [&str; 2] = ["Task", "Agent"];
+pub(super) const SUBAGENT_TOOLS: [&str; 2] = ["Task", "Agent"];
 
 impl Run<'_> {
     /// A fact from the agent: reported, then weighed.
     pub(super) async fn fact(&mut self, fact: Fact) -> Result<Option<RunEvent>, SpoolError> {
+        self.observe(&fact).await?;
         self.report(&fact).await?;
         match fact {
             Fact::Replayed { uuid } => self.replayed(uuid).await.map(|()| None),
             Fact::Lifecycle { uuid, state } => self.lifecycle(uuid, state).await.map(|()| None),
-            Fact::TurnEnded(turn) => self.turn_ended(&turn).await,
+            Fact::TurnEnded(turn) => {
+                self.turn_settles(&turn).await?;
+                self.turn_ended(&turn).await
+            }
             // Said at the start of every turn: the mode could have been lowered on the way.
             Fact::Init(init) => Ok(init.check().err().map(|unfit| {
                 self.over(Outcome::AgentError, format!("The agent cannot be worked with: {unfit}."))
@@ -140,8 +144,11 @@ impl Run<'_> {
 
     async fn turn_cost(&mut self, turn: &TurnResult) -> Result<(), SpoolError> {
         let cost_usd = if turn.cost_usd.is_finite() { turn.cost_usd.max(0.0) } else { 0.0 };
-        self.cost_usd += cost_usd;
-        self.tally.cost_usd += cost_usd;
+        let ledger_usd = self.ledger_of_turn(cost_usd);
+        if ledger_usd.is_none() {
+            self.cost_usd += cost_usd;
+            self.tally.cost_usd += cost_usd;
+        }
         // Waited for: what was spent must be known after a crash.
         self.record(Event::AgentCompleted(AgentCompleted {
             subtype: turn.subtype.clone(),
@@ -150,6 +157,7 @@ impl Run<'_> {
             structured_output: turn.structured_output.is_some(),
             num_turns: turn.num_turns,
             cost_usd,
+            ledger_usd,
             input_tokens: turn.usage.input_tokens,
             output_tokens: turn.usage.output_tokens,
             cache_read_tokens: turn.usage.cache_read_tokens,

@@ -24,12 +24,18 @@ impl Run<'_> {
         &mut self,
         turn: &TurnResult,
     ) -> Result<Option<RunEvent>, SpoolError> {
+        if self.vigil.is_by_our_hand(turn) {
+            return Ok(None);
+        }
         let Some(attempt) = &mut self.attempt else { return Ok(None) };
         let ours = turn.user_message_uuids.is_empty()
             || attempt.cut_by_message
             || attempt.asked.is_some_and(|asked| turn.user_message_uuids.contains(&asked));
         let judged = turn.judge();
         if judged == Turn::Aborted && attempt.cut_by_message {
+            return Ok(None);
+        }
+        if judged == Turn::Aborted && self.calls.take_interrupted() {
             return Ok(None);
         }
         let limit = matches!(
@@ -40,7 +46,13 @@ impl Run<'_> {
             // The turn of a message that came too late for this one.
             return Ok(None);
         }
+        let held = self.take_held();
+        if let (Some(held), false, false) = (held, limit, matches!(judged, Turn::Output(_))) {
+            // A message's own turn brought nothing new: what was there before it counts.
+            return self.judge_output(&held).await;
+        }
         match judged {
+            Turn::Output(output) if self.hold(&output) => Ok(None),
             Turn::Output(output) => self.judge_output(&output).await,
             Turn::NoOutput(said) => self.no_output(
                 "no_output",
@@ -71,6 +83,9 @@ impl Run<'_> {
                 Ok(Some(self.over(Outcome::BudgetExceeded, why)))
             }
             Turn::ApiError { status, text } => {
+                if let Some(parked) = self.turn_parked(status).await? {
+                    return Ok(parked);
+                }
                 let status = status.map_or("no answer".to_owned(), |status| status.to_string());
                 self.agent_gone(&format!("The model's API failed ({status}): {text}")).await
             }
@@ -99,7 +114,7 @@ impl Run<'_> {
         Ok(Some(self.rejected(vec![finding], None)))
     }
 
-    async fn judge_output(
+    pub(super) async fn judge_output(
         &mut self,
         output: &serde_json::Value,
     ) -> Result<Option<RunEvent>, SpoolError> {

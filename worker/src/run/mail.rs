@@ -1,134 +1,279 @@
-//! Messages on their way into the agent.
+//! Messages on their way into the agent: which wait, which were written, what became of them.
 //!
 //! What holds: a message is written to an agent once, and again to the next one only if the first
 //! did not show it to the model; once seen it is never written again. Messages that wait while there
-//! is no agent are written right behind the next prompt, so that the model gets them with its first
-//! tool call, or in a turn of their own.
+//! is no agent are written right behind the next prompt, where `now` breaks nothing off: there the
+//! model gets them with its first tool call, or in a turn of their own. A message for a phase waits
+//! for it, and is refused when it has passed; an overdue one is not written.
+//!
+//! The receipts are in [`receipts`], interrupts in [`interrupt`], and what a message that comes at the
+//! end of a turn does to the phase's output in [`held`].
+
+mod held;
+mod interrupt;
+mod receipts;
 
 use std::collections::BTreeSet;
 
 use specwright_shared::id::MessageId;
-use specwright_shared::wire::event::{Event, MessageInjected};
+use specwright_shared::machine::RunEvent;
+use specwright_shared::phase::Phase;
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::message::{self, Message, MessageKind, MessageStatus};
-use uuid::Uuid;
 
-use super::drive::Run;
-use crate::agent::{Deliver, LifecycleState};
+pub(super) use held::Held;
+pub(super) use interrupt::Interrupting;
+
+use super::drive::{Run, now};
+use crate::agent::Deliver;
 use crate::spool::SpoolError;
 
-/// Messages that no agent has seen.
+/// Messages that are not done with.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
-    unseen: Vec<Message>,
-    seen: BTreeSet<MessageId>,
-    written: BTreeSet<MessageId>,
+    letters: Vec<Letter>,
+    /// Seen by an agent that is gone, or never to be.
+    done: BTreeSet<MessageId>,
+}
+
+/// One message, as far as this worker has brought it.
+#[derive(Debug, Clone)]
+struct Letter {
+    message: Message,
+    status: MessageStatus,
+    /// Written to the agent that is at work now.
+    given: bool,
+    /// Of an interrupt: it was answered, or there was nothing to break off. Its text remains.
+    interrupted: bool,
+}
+
+/// What is to be done with a message that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Due {
+    Wait,
+    Give,
+    Expire,
+    Refuse(String),
+}
+
+impl Letter {
+    fn new(message: Message) -> Self {
+        let status = message.status.max(MessageStatus::Delivered);
+        Self { message, status, given: false, interrupted: false }
+    }
+
+    /// `at`: the phase at work; `until`: the last one of the run.
+    fn due(&self, now: Timestamp, at: Phase, until: Phase) -> Due {
+        if self.message.expires_at.is_some_and(|end| end <= now) {
+            return Due::Expire;
+        }
+        match self.message.phase {
+            None => Due::Give,
+            Some(meant) if !meant.needs_agent() => {
+                Due::Refuse(format!("no agent is at work in the phase `{meant}`: it is computed"))
+            }
+            Some(meant) if meant < at => Due::Refuse(format!("the phase `{meant}` has passed")),
+            Some(meant) if meant > until => {
+                Due::Refuse(format!("the run ends with the phase `{until}`, before `{meant}`"))
+            }
+            Some(meant) if meant > at => Due::Wait,
+            Some(_) => Due::Give,
+        }
+    }
 }
 
 impl Mail {
-    /// What was kept on disk, without what an agent saw before.
-    pub(super) fn new(kept: Vec<Message>, seen: BTreeSet<MessageId>) -> Self {
-        let mut mail = Self { seen, ..Self::default() };
+    /// What was kept on disk, without what is done with.
+    pub(super) fn new(kept: Vec<Message>, done: BTreeSet<MessageId>) -> Self {
+        let mut mail = Self { done, ..Self::default() };
         mail.add(kept);
         mail
     }
 
-    pub(super) fn add(&mut self, messages: Vec<Message>) {
+    /// Adds what is new; says which that is.
+    fn add(&mut self, messages: Vec<Message>) -> Vec<MessageId> {
+        let mut new = Vec::new();
         for message in messages {
-            let known = self.unseen.iter().any(|other| other.id == message.id);
-            if !known && !self.seen.contains(&message.id) && message.status != MessageStatus::Seen {
-                self.unseen.push(message);
+            let known = self.letters.iter().any(|letter| letter.message.id == message.id);
+            if !known && !self.done.contains(&message.id) && message.status < MessageStatus::Seen {
+                new.push(message.id);
+                self.letters.push(Letter::new(message));
             }
         }
+        new
     }
 
-    /// A new agent has been told nothing.
+    /// A new agent has been told nothing; what the old one saw is in no turn any more.
     pub(super) fn agent_is_gone(&mut self) {
-        self.written.clear();
+        for letter in &mut self.letters {
+            letter.given = false;
+            if letter.status >= MessageStatus::Seen {
+                self.done.insert(letter.message.id);
+            }
+        }
+        self.letters.retain(|letter| letter.status < MessageStatus::Seen);
     }
 
-    fn unwritten(&self) -> Vec<Message> {
-        self.unseen.iter().filter(|message| !self.written.contains(&message.id)).cloned().collect()
+    /// The agent was given something that the model has not seen.
+    fn is_on_its_way(&self) -> bool {
+        self.letters.iter().any(|letter| letter.given && letter.status < MessageStatus::Seen)
     }
 
-    /// The agent showed it to the model; `true` the first time.
-    fn saw(&mut self, id: MessageId) -> bool {
-        let before = self.unseen.len();
-        self.unseen.retain(|message| message.id != id);
-        before != self.unseen.len() && self.seen.insert(id)
+    fn waiting(&self) -> Vec<Letter> {
+        let waits = |letter: &&Letter| !letter.given && letter.status < MessageStatus::Seen;
+        self.letters.iter().filter(waits).cloned().collect()
+    }
+
+    fn letter(&mut self, id: MessageId) -> Option<&mut Letter> {
+        self.letters.iter_mut().find(|letter| letter.message.id == id)
     }
 }
 
 impl Run<'_> {
-    /// Writes what waits to the agent, if there is one that was asked something.
-    pub(super) async fn hand_over_mail(&mut self) -> Result<(), SpoolError> {
-        for message in self.mail.unwritten() {
-            let Some(running) = &mut self.agent else { return Ok(()) };
-            let deliver = match message.deliver {
+    /// Messages came; they are on disk.
+    pub(super) async fn mail_came(&mut self, messages: Vec<Message>) -> Result<(), SpoolError> {
+        for id in self.mail.add(messages) {
+            self.receipt(id, MessageStatus::Delivered, None, None).await?;
+        }
+        self.hand_over_mail(false).await
+    }
+
+    /// Writes what waits to the agent, if there is one; `behind_prompt`: it was just asked.
+    pub(super) async fn hand_over_mail(&mut self, behind_prompt: bool) -> Result<(), SpoolError> {
+        let at = self.phase().unwrap_or(self.plan.start);
+        for letter in self.mail.waiting() {
+            let id = letter.message.id;
+            match letter.due(now(), at, self.plan.until) {
+                Due::Wait => continue,
+                Due::Give => {}
+                Due::Expire => {
+                    let why = "its time ran out before an agent could be given it";
+                    self.came(id, MessageStatus::Expired, None, Some(why.to_owned())).await?;
+                    continue;
+                }
+                Due::Refuse(why) => {
+                    self.came(id, MessageStatus::Refused, None, Some(why)).await?;
+                    continue;
+                }
+            }
+            if self.agent.is_none() {
+                continue;
+            }
+            let interrupts = letter.message.kind == MessageKind::Interrupt && !letter.interrupted;
+            if interrupts && !behind_prompt {
+                self.interrupt(&letter.message);
+                continue;
+            }
+            let deliver = match letter.message.deliver {
+                _ if letter.message.kind == MessageKind::Interrupt => Deliver::Next,
+                message::Deliver::Now if behind_prompt => Deliver::Next,
                 message::Deliver::Now => Deliver::Now,
                 message::Deliver::Next => Deliver::Next,
                 message::Deliver::Later => Deliver::Later,
             };
-            let text = in_words(&message);
-            match running.agent.say(message.id.0, &text, deliver).await {
-                Ok(()) => {
-                    if deliver == Deliver::Now
-                        && let Some(attempt) = &mut self.attempt
-                    {
-                        attempt.cut_by_message = true;
-                    }
-                    self.mail.written.insert(message.id);
-                    self.message_came(message.id, MessageStatus::Written).await?;
-                }
-                Err(error) => {
-                    // The agent's end comes as a fact of its own; the next one gets the message.
-                    tracing::warn!(%error, id = %message.id, "a message could not be written");
-                    return Ok(());
-                }
+            if !self.give(&letter.message, deliver).await? {
+                // The agent's end comes as a fact of its own; the next one gets the message.
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// A message of ours was handed to the model.
-    pub(super) async fn replayed(&mut self, uuid: Uuid) -> Result<(), SpoolError> {
-        let id = MessageId(uuid);
-        if self.mail.saw(id) {
-            self.message_came(id, MessageStatus::Seen).await?;
+    /// Writes one message; `false`: the agent does not take it.
+    async fn give(&mut self, message: &Message, deliver: Deliver) -> Result<bool, SpoolError> {
+        let id = message.id;
+        let Some(running) = &self.agent else { return Ok(false) };
+        if let Err(error) = running.agent.say(id.0, &in_words(message), deliver).await {
+            tracing::warn!(%error, %id, "a message could not be written");
+            return Ok(false);
         }
-        Ok(())
+        if let Some(letter) = self.mail.letter(id) {
+            letter.given = true;
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.cut_by_message |= deliver == Deliver::Now;
+        }
+        self.held_waits_for_the_start();
+        self.came(id, MessageStatus::Written, None, None).await?;
+        Ok(true)
     }
 
-    /// The agent says how far it is with a message.
-    pub(super) async fn lifecycle(
-        &mut self,
-        uuid: Uuid,
-        state: LifecycleState,
-    ) -> Result<(), SpoolError> {
-        match state {
-            LifecycleState::Queued => Ok(()),
-            LifecycleState::Started | LifecycleState::Completed => self.replayed(uuid).await,
-            LifecycleState::Cancelled => {
-                self.mail.written.remove(&MessageId(uuid));
-                Ok(())
-            }
+    /// The run is to end after the phase at work. What is at work is not disturbed.
+    pub(super) async fn pause(&mut self) -> Result<Option<RunEvent>, SpoolError> {
+        let at = self.phase().unwrap_or(self.plan.start);
+        if at < self.plan.until {
+            self.plan.until = at;
+            self.paused_after = Some(at);
+            self.say(format!("The run will pause after {at}, as asked.")).await?;
         }
-    }
-
-    async fn message_came(
-        &self,
-        message_id: MessageId,
-        status: MessageStatus,
-    ) -> Result<(), SpoolError> {
-        self.record(Event::MessageInjected(MessageInjected { message_id, status })).await?;
-        Ok(())
+        Ok(None)
     }
 }
 
 /// Who speaks is told to the agent, since all of it comes over the same line.
 fn in_words(message: &Message) -> String {
+    let text = &message.text;
     match message.kind {
-        MessageKind::UserMessage => message.text.clone(),
-        MessageKind::GuardianNudge => format!("Specwright's guardian says: {}", message.text),
-        MessageKind::System => format!("Specwright says: {}", message.text),
+        MessageKind::UserMessage => text.clone(),
+        MessageKind::GuardianNudge => format!("Specwright's guardian says: {text}"),
+        MessageKind::System => format!("Specwright says: {text}"),
+        MessageKind::Interrupt => format!(
+            "You were interrupted. The person who watches your work says: {text}\n\nTake this into \
+             account and go on with your task. It ends, as before, with one call of StructuredOutput."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(more: serde_json::Value) -> Letter {
+        let mut new = serde_json::json!({ "kind": "user_message", "text": "x" });
+        new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let new = serde_json::from_value(new).unwrap();
+        let id = MessageId(uuid::Uuid::now_v7());
+        Letter::new(Message::queued(id, 1, &new, None, Timestamp::from_micros(1)))
+    }
+
+    #[test]
+    fn a_message_for_a_phase_waits_for_it_and_is_refused_when_it_cannot_come() {
+        let noon = Timestamp::from_micros(5);
+        let due = |phase: &str, until| {
+            letter(serde_json::json!({ "phase": phase })).due(noon, Phase::Design, until)
+        };
+        assert_eq!(due("design", Phase::Complete), Due::Give);
+        assert_eq!(due("tasks", Phase::Complete), Due::Wait);
+        for (phase, until, why) in [
+            ("explore", Phase::Complete, "has passed"),
+            ("sync", Phase::Complete, "computed"),
+            ("tasks", Phase::Design, "ends with the phase `design`"),
+        ] {
+            let Due::Refuse(reason) = due(phase, until) else { panic!("{phase} is not refused") };
+            assert!(reason.contains(why), "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_overdue_message_is_not_written() {
+        let letter = letter(serde_json::json!({ "expires_at": Timestamp::from_micros(5) }));
+        let due = |now| letter.due(Timestamp::from_micros(now), Phase::Explore, Phase::Complete);
+        assert_eq!((due(4), due(5)), (Due::Give, Due::Expire));
+    }
+
+    #[test]
+    fn what_an_agent_did_not_see_is_for_the_next_one_and_what_it_saw_is_not() {
+        let (first, second) = (letter(serde_json::json!({})), letter(serde_json::json!({})));
+        let (seen, unseen) = (first.message.clone(), second.message.clone());
+        let mut mail = Mail::new(vec![seen.clone(), unseen.clone()], BTreeSet::new());
+        for id in [seen.id, unseen.id] {
+            mail.letter(id).unwrap().given = true;
+        }
+        assert!(mail.waiting().is_empty() && mail.is_on_its_way());
+        mail.letter(seen.id).unwrap().status = MessageStatus::Seen;
+        mail.agent_is_gone();
+        let waiting: Vec<_> = mail.waiting().iter().map(|letter| letter.message.id).collect();
+        assert_eq!(waiting, [unseen.id]);
+        assert_eq!(mail.add(vec![seen, unseen]), [], "both are known");
     }
 }

@@ -63,11 +63,11 @@ impl Run<'_> {
         }
     }
 
-    /// `Some`: it did not start, and this is what that means.
+    /// Starts an agent; asked to end meanwhile, there is none and nothing else is wrong.
     pub(super) async fn start_agent(
         &mut self,
         launch: Launch,
-    ) -> Result<Option<RunEvent>, SpoolError> {
+    ) -> Result<Result<(), StartError>, SpoolError> {
         let program = launch.program.display().to_string();
         let model = launch.model.clone();
         self.pulse(Some("starting the agent".to_owned()));
@@ -77,6 +77,7 @@ impl Run<'_> {
                 self.agent =
                     Some(Running { agent, silent_since: None, subagents: BTreeSet::new() });
                 self.wakes.facts = Some(facts);
+                self.conversation = Some(started.session_id);
                 self.pulse(Some("the agent is up".to_owned()));
                 self.record(Event::AgentStarted(AgentStarted {
                     attempt: self.attempt.as_ref().map_or(1, |attempt| attempt.number),
@@ -88,25 +89,22 @@ impl Run<'_> {
                     session_id: started.session_id,
                 }))
                 .await?;
-                Ok(None)
+                Ok(Ok(()))
             }
-            Err(StartError::Stopped) => Ok(None),
-            Err(error) => {
-                let why = format!("The agent could not be started: {}.", with_causes(&error));
-                let lasting = matches!(
-                    error,
-                    StartError::Launch(_)
-                        | StartError::Unfit(_)
-                        | StartError::Spawn { .. }
-                        | StartError::PrivateDir { .. }
-                        | StartError::SubReaper(_)
-                );
-                if lasting {
-                    return Ok(Some(self.over(Outcome::AgentError, why)));
-                }
-                self.broke(Failure::new(RetryReason::AgentBroke, why), Outcome::AgentError)
-            }
+            Err(StartError::Stopped) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// What it means that an agent did not start.
+    pub(super) fn not_started(&mut self, error: &StartError) -> Result<RunEvent, SpoolError> {
+        let why = format!("The agent could not be started: {}.", with_causes(error));
+        if lasts(error) {
+            return Ok(self.over(Outcome::AgentError, why));
+        }
+        let failure = Failure::new(RetryReason::AgentBroke, why.clone());
+        let broke = self.broke(failure, Outcome::AgentError)?;
+        Ok(broke.unwrap_or_else(|| self.over(Outcome::AgentError, why)))
     }
 
     /// Ends the agent's process tree, and puts the workspace back if the agent changed it.
@@ -118,6 +116,9 @@ impl Run<'_> {
             self.report(&fact).await?;
         }
         self.wakes.facts = None;
+        self.last_calls().await?;
+        self.vigil.renew();
+        self.nothing_to_interrupt();
         self.mail.agent_is_gone();
         self.record(Event::AgentExited(AgentExited {
             pid: exited.pid,
@@ -133,4 +134,16 @@ impl Run<'_> {
         self.pulse(None);
         self.tidy().await
     }
+}
+
+/// Whether every further start would fail in the same way.
+pub(super) const fn lasts(error: &StartError) -> bool {
+    matches!(
+        error,
+        StartError::Launch(_)
+            | StartError::Unfit(_)
+            | StartError::Spawn { .. }
+            | StartError::PrivateDir { .. }
+            | StartError::SubReaper(_)
+    )
 }

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use specwright_shared::budget::Budget;
+use specwright_shared::ledger::Ledger;
 use specwright_shared::machine::Plan;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
+use specwright_shared::stall::Patience;
 use specwright_shared::wire::event::{Event, ExecutionStarted};
 use specwright_shared::wire::sandbox::{Job, SpecJob, Welcome};
 use tokio::sync::{mpsc, watch};
@@ -15,17 +18,19 @@ use tokio_util::task::TaskTracker;
 use super::Ended;
 use super::arrival::{hello, lock, make_state_dir, not_welcome};
 use super::attempt::{PhaseTally, with_causes};
+use super::calls::Calls;
 use super::drive::{Run, now};
 use super::ending::{FLUSH_AFTER_SIGNAL_MAX, FLUSH_MAX, failed, flush};
 use super::mail::Mail;
+use super::vigil::Vigil;
 use super::wake::Wakes;
 use crate::api::Api;
 use crate::config::{AgentChoice, Config, Credential, Start};
 use crate::deliver::{Courier, DeliverProblem};
-use crate::gateway::{self, Gateway, Upstream};
+use crate::gateway::{self, Gateway, Metering, ModelFact, Upstream};
 use crate::health::{Health, Pulse};
 use crate::inbox::{Arrival, Inbox};
-use crate::spool::{Fold, Found, Spool};
+use crate::spool::{Fold, Found, Limits, Spool};
 use crate::workspace::{Workspace, watch as files};
 
 /// Problems and arrivals that wait for the run: few, it is never away for long.
@@ -56,7 +61,7 @@ pub(super) async fn whole_run(config: &Config, asked: CancellationToken) -> Ende
         Some(Ok(welcome)) => welcome,
         Some(Err(error)) => return not_welcome(&error),
     };
-    let spool = match recovered.start(welcome.acked) {
+    let spool = match recovered.within(Limits::of(config.spool_max_bytes)).start(welcome.acked) {
         Ok(spool) => spool,
         Err(error) => return worker_error(error.to_string()),
     };
@@ -93,6 +98,7 @@ async fn with_job(
         generation: welcome.generation,
         period: Duration::from_millis(welcome.heartbeat_ms),
         pulse: pulse_seen,
+        state_dir: config.state_dir.clone(),
         durable: spool.durable(),
         acked: acked.clone(),
         arrivals: arrivals_tx.clone(),
@@ -100,7 +106,8 @@ async fn with_job(
     tasks.spawn(health.run(stop.clone()));
 
     let Job::Spec(job) = welcome.job;
-    let parts = Parts { asked: asked.clone(), arrivals_tx, arrivals, problems, pulse };
+    let generation = welcome.generation;
+    let parts = Parts { generation, asked: asked.clone(), arrivals_tx, arrivals, problems, pulse };
     let ended = match found.fold.ended {
         // The worker before us ended the run and was cut off while it delivered.
         Some(outcome) => Ended::new(outcome, "the run had ended before the worker was restarted"),
@@ -119,6 +126,7 @@ async fn with_job(
 
 /// Ends of channels on their way to the run.
 struct Parts {
+    generation: u64,
     asked: CancellationToken,
     arrivals_tx: mpsc::Sender<Arrival>,
     arrivals: mpsc::Receiver<Arrival>,
@@ -157,6 +165,9 @@ async fn phases(
     job.title = redactor.text(&job.title).into_owned();
     job.description = redactor.text(&job.description).into_owned();
     let seen = fold.seen.clone();
+    let ledger = fold.ledger.clone();
+    let calls = Calls::new(fold.warned, ledger.known());
+    let interrupted = fold.open;
     let (plan, done) = match plan(config, &mut job, fold) {
         Ok(planned) => planned,
         Err(why) => return fail(Outcome::WorkerError, why).await,
@@ -170,10 +181,13 @@ async fn phases(
         Some(Err(error)) => return fail(Outcome::WorkerError, with_causes(&error)).await,
         Some(Ok(workspace)) => workspace,
     };
-    let gateway = match gateway_for(config, stop).await {
+    let (model_tx, model) = mpsc::channel(gateway::FACTS_MAX);
+    let gateway = match gateway_for(config, ledger, model_tx, stop).await {
         Ok(gateway) => gateway,
         Err(error) => return fail(Outcome::WorkerError, with_causes(&error)).await,
     };
+    let moved_at = gateway.as_ref().map(Gateway::moved_at);
+    parts.pulse.send_modify(|pulse| pulse.model_moved_at = moved_at);
     let (inbox, kept) = match Inbox::open(&config.state_dir.join("inbox")) {
         Ok(opened) => opened,
         Err(error) => {
@@ -182,7 +196,8 @@ async fn phases(
         }
     };
     tasks.spawn(inbox.run(api.clone(), parts.arrivals_tx, stop.clone()));
-    let (watch, watching) = files::start(workspace.directory.clone(), stop.clone());
+    let (watch, watching) =
+        files::start(workspace.directory.clone(), workspace.shadow(config), stop.clone());
     tasks.spawn(watching);
 
     let mut run = Run {
@@ -199,17 +214,26 @@ async fn phases(
             problems: parts.problems,
             watch,
             facts: None,
+            interrupt: None,
+            model,
             own: VecDeque::new(),
         },
         workspace,
         pristine: None,
         compared: true,
         gateway,
+        calls,
         agent: None,
+        api,
+        generation: parts.generation,
+        conversation: interrupted.map(|(_, session_id)| session_id),
         mail: Mail::new(kept, seen),
+        interrupted,
+        vigil: Vigil::default(),
         attempt: None,
         tally: PhaseTally::new(started),
         done,
+        paused_after: None,
         cost_usd,
         started,
         because: String::new(),
@@ -257,6 +281,8 @@ fn plan(config: &Config, job: &mut SpecJob, fold: Fold) -> Result<(Plan, Vec<Pha
 
 async fn gateway_for(
     config: &Config,
+    ledger: Ledger,
+    facts: mpsc::Sender<ModelFact>,
     stop: &CancellationToken,
 ) -> Result<Option<Gateway>, gateway::GatewayError> {
     if config.agent == AgentChoice::Rehearsal {
@@ -268,7 +294,13 @@ async fn gateway_for(
         Some(Credential::OAuth(token)) => gateway::Credential::OAuth(token.reveal().to_owned()),
     };
     let upstream = Upstream { base_url: config.model_base_url.clone(), credential };
-    Gateway::start(upstream, stop).await.map(Some)
+    let patience = Patience {
+        silence: config.model_silence_timeout,
+        pings: config.model_ping_timeout.max(config.model_silence_timeout),
+    };
+    let budget = Budget::of(config.max_budget_usd);
+    let metering = Metering { ledger, budget, patience, facts };
+    Gateway::start(upstream, metering, stop).await.map(Some)
 }
 
 impl Run<'_> {

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use specwright_shared::id::MessageId;
 use specwright_shared::wire::event::FileEdited;
 use specwright_shared::wire::message::{Message, Stop};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::Fact;
+use super::mail::Interrupting;
+use crate::agent::{Fact, InterruptAnswer, InterruptError};
 use crate::deliver::DeliverProblem;
+use crate::gateway::ModelFact;
 use crate::inbox::Arrival;
 use crate::phases::Computed;
 use crate::workspace::watch::{Seen, Watch};
@@ -21,6 +24,17 @@ pub(super) enum Wake {
     Signal,
     /// The control API asked for the end.
     Stop(Stop),
+    /// The control API asked for the end after the phase at work.
+    Pause,
+    /// The agent answered an interrupt, or did not.
+    Interrupted {
+        /// The message that asked for it.
+        message: MessageId,
+        /// When the agent was asked.
+        asked: Instant,
+        /// What it said.
+        answer: Result<InterruptAnswer, InterruptError>,
+    },
     /// A newer generation took over.
     Fenced,
     /// The inbox cannot be written.
@@ -37,6 +51,8 @@ pub(super) enum Wake {
     AgentFact(Fact),
     /// Nothing more will come from the agent.
     AgentSilent,
+    /// The gateway to the model saw something.
+    Model(ModelFact),
     /// A file changed.
     FileChanged(FileEdited),
     /// File changes cannot be watched, or some were lost.
@@ -52,6 +68,9 @@ pub(super) struct Wakes {
     pub(super) problems: mpsc::Receiver<DeliverProblem>,
     pub(super) watch: Watch,
     pub(super) facts: Option<mpsc::Receiver<Fact>>,
+    /// The interrupt that the agent has not answered yet.
+    pub(super) interrupt: Option<Interrupting>,
+    pub(super) model: mpsc::Receiver<ModelFact>,
     /// What the run told itself.
     pub(super) own: VecDeque<Wake>,
 }
@@ -69,9 +88,16 @@ impl Wakes {
             Some(arrival) = self.arrivals.recv() => match arrival {
                 Arrival::Messages(messages) => Wake::Messages(messages),
                 Arrival::Stop(stop) => Wake::Stop(stop),
+                Arrival::Pause => Wake::Pause,
                 Arrival::Fenced => Wake::Fenced,
                 Arrival::Broken(why) => Wake::InboxBroken(why),
             },
+            // Before the agent's facts: what a call cost is known before the turn that it ends.
+            Some(fact) = self.model.recv() => Wake::Model(fact),
+            (message, asked, answer) = answered(&mut self.interrupt) => {
+                self.interrupt = None;
+                Wake::Interrupted { message, asked, answer }
+            }
             () = until(deadline) => Wake::Deadline,
             Some(own) = std::future::ready(self.own.pop_front()) => own,
             fact = recv(&mut self.facts) => match fact {
@@ -92,6 +118,15 @@ impl Wakes {
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answered(
+    interrupt: &mut Option<Interrupting>,
+) -> (MessageId, Instant, Result<InterruptAnswer, InterruptError>) {
+    match interrupt {
+        Some(open) => (open.message, open.asked, (&mut open.answer).await),
         None => std::future::pending().await,
     }
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use specwright_shared::documents::Document;
 use specwright_shared::id::MessageId;
+use specwright_shared::ledger::Ledger;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
+use specwright_shared::price::NanoUsd;
 use specwright_shared::wire::event::{Decoded, Event, RawEvent};
 use specwright_shared::wire::message::MessageStatus;
+use uuid::Uuid;
 
 /// The sum of a spool's facts.
 #[derive(Debug, Default, PartialEq)]
@@ -16,13 +19,29 @@ pub struct Fold {
     pub accepted: BTreeMap<Phase, Option<Document>>,
     /// What was spent, in US dollars.
     pub cost_usd: f64,
-    /// Messages that an agent saw.
+    /// The account of the calls of the model.
+    pub ledger: Ledger,
+    /// Whether the warning about the budget was given.
+    pub warned: bool,
+    /// Messages that an agent saw, or that never will be: none of them is written again.
     pub seen: BTreeSet<MessageId>,
+    /// The conversation of an agent that was at work when the worker died, and its phase.
+    pub open: Option<(Phase, Uuid)>,
     /// How the run ended, if it did.
     pub ended: Option<Outcome>,
 }
 
 impl Fold {
+    /// Whether a fact must be known after its segment is gone. Only what certainly adds nothing may
+    /// go: the agent's talk, and the largest bodies.
+    pub(super) fn needs(raw: &RawEvent) -> bool {
+        let passing = |event: &Event| {
+            event.marks().droppable
+                || matches!(event, Event::FileEdited(_) | Event::ArtifactCreated(_))
+        };
+        !matches!(raw.decode(), Ok(Decoded::Known(event)) if passing(&event))
+    }
+
     /// Adds a fact. One that cannot be read adds nothing: it is on its way to the control API as
     /// it is.
     pub fn add(&mut self, raw: &RawEvent) {
@@ -35,8 +54,24 @@ impl Fold {
                     self.accepted.insert(phase, document);
                 }
             }
-            Event::AgentCompleted(turn) => self.cost_usd += turn.cost_usd,
-            Event::MessageInjected(step) if step.status == MessageStatus::Seen => {
+            Event::AgentStarted(started) => {
+                self.open = raw.phase.map(|phase| (phase, started.session_id));
+            }
+            Event::AgentExited(_) => self.open = None,
+            Event::AgentCompleted(turn) => {
+                self.ledger.agent_says(NanoUsd::from_usd(turn.cost_usd));
+                if turn.ledger_usd.is_none() {
+                    self.cost_usd += turn.cost_usd;
+                }
+            }
+            Event::ModelCall(call) => {
+                let cost = call.cost_usd.map(NanoUsd::from_usd);
+                if self.ledger.enter(call.call_id, cost, NanoUsd::from_usd(call.counted_usd)) {
+                    self.cost_usd += call.cost_usd.unwrap_or_default();
+                }
+            }
+            Event::BudgetWarning(_) => self.warned = true,
+            Event::MessageInjected(step) if step.status >= MessageStatus::Seen => {
                 self.seen.insert(step.message_id);
             }
             Event::ExecutionCompleted(_) => self.ended = Some(Outcome::Succeeded),

@@ -1,14 +1,26 @@
-//! The spool on a real disk, and a model of append, ship, lost reply and crash.
+//! The spool on a real disk.
+
+mod full;
+mod model;
 
 use std::io::Write as _;
 
-use proptest::prelude::*;
-use specwright_shared::wire::event::{AgentCompleted, Progress};
+use specwright_shared::wire::event::Progress;
 
 use super::*;
 
 fn progress(message: &str) -> Event {
     Event::Progress(Progress { message: message.to_owned() })
+}
+
+/// A turn of the agent that cost something.
+fn turn(cost_usd: f64) -> Event {
+    let body = serde_json::json!({
+        "subtype": "success", "is_error": false, "terminal_reason": null,
+        "structured_output": true, "num_turns": 1, "cost_usd": cost_usd, "input_tokens": 1,
+        "output_tokens": 1, "cache_read_tokens": 0, "cache_write_tokens": 0, "duration_ms": 1,
+    });
+    Event::AgentCompleted(serde_json::from_value(body).unwrap())
 }
 
 fn at(micros: i64) -> Timestamp {
@@ -21,8 +33,13 @@ fn open(directory: &Path) -> (Spool, Found) {
     (spool, found)
 }
 
+/// The segment that is being written.
+fn active(directory: &Path) -> PathBuf {
+    segment::path(directory, *segment::list(directory).unwrap().last().unwrap())
+}
+
 fn append_raw(directory: &Path, bytes: &[u8]) {
-    let mut file = std::fs::OpenOptions::new().append(true).open(directory.join(FACTS_FILE));
+    let mut file = std::fs::OpenOptions::new().append(true).open(active(directory));
     file.as_mut().unwrap().write_all(bytes).unwrap();
 }
 
@@ -59,7 +76,7 @@ async fn a_changed_line_in_the_middle_is_refused() {
     spool.record(at(1), None, progress("first")).await.unwrap();
     spool.record(at(2), None, progress("second")).await.unwrap();
     spool.close().await;
-    let path = place.path().join(FACTS_FILE);
+    let path = active(place.path());
     let text = std::fs::read_to_string(&path).unwrap().replace("first", "fiRst");
     std::fs::write(&path, text).unwrap();
     let error = Spool::open(place.path(), Redactor::default()).unwrap_err();
@@ -74,7 +91,7 @@ async fn a_secret_never_reaches_the_disk() {
     let (recovered, _) = Spool::open(place.path(), redactor).unwrap();
     let spool = recovered.start(0).unwrap();
     spool.record(at(1), None, progress(&format!("key={secret}!"))).await.unwrap();
-    let text = std::fs::read_to_string(place.path().join(FACTS_FILE)).unwrap();
+    let text = std::fs::read_to_string(active(place.path())).unwrap();
     assert!(!text.contains(secret) && text.contains("[redacted]"), "{text}");
 }
 
@@ -111,92 +128,29 @@ async fn what_was_spent_is_known_after_a_restart() {
     let place = tempfile::tempdir().unwrap();
     let (spool, _) = open(place.path());
     for cost_usd in [0.25, 0.5] {
-        let turn = AgentCompleted {
-            subtype: "success".into(),
-            is_error: false,
-            terminal_reason: None,
-            structured_output: true,
-            num_turns: 1,
-            cost_usd,
-            input_tokens: 1,
-            output_tokens: 1,
-            cache_read_tokens: 0,
-            cache_write_tokens: 0,
-            duration_ms: 1,
-        };
-        spool.record(at(1), Some(Phase::Explore), Event::AgentCompleted(turn)).await.unwrap();
+        let turn = turn(cost_usd);
+        spool.record(at(1), Some(Phase::Explore), turn).await.unwrap();
     }
     spool.close().await;
     let (_, found) = Spool::open(place.path(), Redactor::default()).unwrap();
     assert!((found.fold.cost_usd - 0.75).abs() < 1e-9);
 }
 
-/// What can happen to a spool.
-#[derive(Debug, Clone)]
-enum Step {
-    Append(u8),
-    Ship { limit: usize, reply_lost: bool },
-    Crash { torn: Vec<u8> },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (1_u8..6).prop_map(Step::Append),
-        4 => (1_usize..5, any::<bool>())
-            .prop_map(|(limit, reply_lost)| Step::Ship { limit, reply_lost }),
-        1 => proptest::collection::vec(any::<u8>().prop_filter("a torn line has no end", |byte| *byte != b'\n'), 0..40)
-            .prop_map(|torn| Step::Crash { torn }),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_happens_the_server_holds_every_fact_once_and_in_order(
-        steps in proptest::collection::vec(step(), 1..25),
-    ) {
-        let place = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut appended: Vec<String> = Vec::new();
-            let mut server: Vec<String> = Vec::new();
-            let (mut spool, found) = open(place.path());
-            let mut reader = spool.reader(found.acked);
-            for step in steps {
-                match step {
-                    Step::Append(count) => {
-                        for _ in 0..count {
-                            let text = format!("fact {}", appended.len() + 1);
-                            let number = spool.record(at(1), None, progress(&text)).await.unwrap();
-                            appended.push(text);
-                            assert_eq!(number, appended.len() as u64);
-                        }
-                    }
-                    Step::Ship { limit, reply_lost } => {
-                        let durable = *spool.durable().borrow();
-                        for event in reader.batch(durable, limit, usize::MAX).unwrap() {
-                            // The server's rule: a known number changes nothing, a gap is refused.
-                            assert!(event.seq <= server.len() as u64 + 1, "a gap");
-                            if event.seq == server.len() as u64 + 1 {
-                                server.push(event.data["message"].as_str().unwrap().to_owned());
-                            }
-                        }
-                        if !reply_lost {
-                            reader.acknowledge(server.len() as u64).unwrap();
-                        }
-                    }
-                    Step::Crash { torn } => {
-                        spool.close().await;
-                        append_raw(place.path(), &torn);
-                        let (again, found) = open(place.path());
-                        assert_eq!(found.last, appended.len() as u64);
-                        assert!(found.acked <= server.len() as u64);
-                        reader = again.reader(found.acked);
-                        spool = again;
-                    }
-                }
-            }
-            assert_eq!(&server[..], &appended[..server.len()]);
-        });
+#[tokio::test]
+async fn what_the_gateway_counted_is_known_after_a_restart_and_counts_once() {
+    let place = tempfile::tempdir().unwrap();
+    let (spool, _) = open(place.path());
+    let call = |number: u128, cost_usd: Option<f64>| {
+        let call_id = uuid::Uuid::from_u128(number);
+        let body =
+            serde_json::json!({ "call_id": call_id, "cost_usd": cost_usd, "counted_usd": 0.5 });
+        Event::ModelCall(serde_json::from_value(body).unwrap())
+    };
+    for event in [call(1, Some(0.5)), call(1, Some(0.5)), call(2, None)] {
+        spool.record(at(1), None, event).await.unwrap();
     }
+    spool.close().await;
+    let (_, found) = Spool::open(place.path(), Redactor::default()).unwrap();
+    assert!((found.fold.cost_usd - 0.5).abs() < 1e-9, "{:?}", found.fold);
+    assert!((found.fold.ledger.counted().usd() - 1.0).abs() < 1e-9, "{:?}", found.fold);
 }

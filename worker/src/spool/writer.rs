@@ -1,89 +1,209 @@
 //! The one thread that writes: takes what is queued, numbers it, writes once, syncs once, answers.
+//!
+//! When there is no room, in this order: droppable facts are given up and counted; then the rest is
+//! tried again for a while, as an acknowledged segment or someone else may make room; then it is
+//! refused, and so is everything behind it but the terminal fact. What is refused is never refused
+//! silently: the fact's own caller gets the error, and if nobody waited for that one, the next does.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::RawEvent;
 use tokio::sync::{mpsc, watch};
 
+use super::disk::Disk;
+use super::drops::Drops;
 use super::{Entry, SpoolError, line};
 
 /// The most facts in one group: a whole batch of the wire.
-pub(super) const GROUP_MAX: usize = 100;
-/// The most bytes in one group, checked after each fact.
-const GROUP_MAX_BYTES: usize = 4 * 1024 * 1024;
+const GROUP_MAX: usize = 100;
 
-/// Opens the file for appending after its good lines, and cuts the rest away.
-pub(super) fn open_cut(path: &Path, good_bytes: u64) -> io::Result<File> {
-    let fresh = !path.exists();
-    let mut file =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-    if file.metadata()?.len() != good_bytes {
-        file.set_len(good_bytes)?;
-        file.sync_all()?;
-    }
-    file.seek(SeekFrom::End(0))?;
-    if fresh && let Some(directory) = path.parent() {
-        // The file's name must survive a power cut as its lines do.
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(file)
+/// The writer.
+pub(super) struct Writer {
+    pub(super) disk: Disk,
+    /// The highest durable number.
+    pub(super) last: u64,
+    pub(super) redactor: Redactor,
+    pub(super) durable: watch::Sender<u64>,
+    pub(super) acked: Arc<AtomicU64>,
+    pub(super) drops: Drops,
+    /// Set once a fact was lost that must not be.
+    pub(super) lost: Option<SpoolError>,
 }
 
-/// Runs until every sender is gone.
-pub(super) fn run(
-    mut file: File,
-    mut last: u64,
-    redactor: &Redactor,
-    mut queue: mpsc::Receiver<Entry>,
-    durable: &watch::Sender<u64>,
-) {
-    let mut broken: Option<SpoolError> = None;
-    let mut lines = Vec::new();
-    while let Some(first) = queue.blocking_recv() {
-        lines.clear();
-        let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(entry) = next {
-            let number = last + 1 + group.len() as u64;
-            let fact = raw(&entry, number, redactor);
-            if let Err(error) = line::write(&fact, &mut lines) {
-                broken.get_or_insert(SpoolError::Write { why: error.to_string() });
+/// A group as it would be written now.
+struct Attempt {
+    lines: Vec<u8>,
+    /// The answer to each fact: its number, or for one that is given up, the last one before it.
+    numbers: Vec<u64>,
+    last: u64,
+    drops: Drops,
+}
+
+impl Writer {
+    /// Runs until every sender is gone.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
+        self.disk.reserve();
+        while let Some(first) = queue.blocking_recv() {
+            self.prune(false);
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX {
+                let Ok(entry) = queue.try_recv() else { break };
+                group.push(entry);
             }
-            group.push(entry.reply);
-            let room = group.len() < GROUP_MAX && lines.len() < GROUP_MAX_BYTES;
-            next = if room { queue.try_recv().ok() } else { None };
+            let mut others = Vec::new();
+            for entry in group {
+                if entry.event.marks().terminal {
+                    // The end is written by itself: it may use what the others may not.
+                    self.write(std::mem::take(&mut others), false);
+                    self.write(vec![entry], true);
+                } else {
+                    others.push(entry);
+                }
+            }
+            self.write(others, false);
         }
-        if broken.is_none()
-            && let Err(error) = file.write_all(&lines).and_then(|()| file.sync_data())
-        {
-            tracing::error!(%error, "the spool cannot be written");
-            broken = Some(SpoolError::Write { why: error.to_string() });
+    }
+
+    fn prune(&mut self, short: bool) -> bool {
+        self.disk.prune(self.acked.load(Ordering::Acquire), self.last, short)
+    }
+
+    fn write(&mut self, group: Vec<Entry>, terminal: bool) {
+        if group.is_empty() {
+            return;
         }
-        let first_number = last + 1;
-        if broken.is_none() {
-            last += group.len() as u64;
-            durable.send_replace(last);
+        if let (Some(lost), false) = (&self.lost, terminal) {
+            return answer(group, |_| Err(lost.clone()));
         }
-        for (number, reply) in (first_number..).zip(group) {
-            let answer = broken.clone().map_or(Ok(number), Err);
-            // A caller that does not wait for its number is no error.
-            drop(reply.send(answer));
+        let mut with_droppables = true;
+        let mut tries = self.disk.limits.stall_tries;
+        let why = loop {
+            let stored = self
+                .attempt(&group, with_droppables)
+                .and_then(|attempt| self.store(&attempt, terminal).map(|()| attempt));
+            let why = match stored {
+                Ok(attempt) => {
+                    self.drops = attempt.drops;
+                    if attempt.last > self.last {
+                        self.last = attempt.last;
+                        self.durable.send_replace(self.last);
+                    }
+                    return answer(group, |index| Ok(attempt.numbers[index]));
+                }
+                Err(why) => why,
+            };
+            if std::mem::take(&mut with_droppables) || self.prune(true) {
+                continue;
+            }
+            if group.iter().all(|entry| entry.event.marks().droppable) {
+                // Not even the declaration has room: it waits for the next fact that must be kept.
+                group.iter().for_each(|entry| self.drops.add(entry));
+                let last = self.last;
+                return answer(group, |_| Ok(last));
+            }
+            if terminal && self.disk.release_reserve() {
+                continue;
+            }
+            tries = tries.saturating_sub(1);
+            if tries == 0 {
+                break why;
+            }
+            std::thread::sleep(self.disk.limits.stall_pause);
+        };
+        tracing::error!(error = %why, "facts are lost that must not be; the run has to end");
+        self.lost = Some(why.clone());
+        answer(group, |_| Err(why.clone()));
+    }
+
+    /// Numbers the group's facts and puts them into lines.
+    fn attempt(&self, group: &[Entry], with_droppables: bool) -> Result<Attempt, SpoolError> {
+        let mut attempt = Attempt {
+            lines: Vec::new(),
+            numbers: Vec::new(),
+            last: self.last,
+            drops: self.drops.clone(),
+        };
+        for entry in group {
+            let droppable = entry.event.marks().droppable;
+            if droppable && !with_droppables {
+                attempt.give_up(entry);
+                continue;
+            }
+            let before = attempt.lines.len();
+            if !droppable {
+                attempt.declare()?;
+            }
+            line::write(&self.raw(entry, attempt.last + 1), &mut attempt.lines).map_err(encode)?;
+            let full = self.disk.used() + attempt.lines.len() as u64;
+            if droppable && full > self.disk.limits.droppable_max() {
+                attempt.lines.truncate(before);
+                attempt.give_up(entry);
+                continue;
+            }
+            if droppable {
+                attempt.drops.over();
+            }
+            attempt.last += 1;
+            attempt.numbers.push(attempt.last);
+        }
+        if attempt.drops.due() {
+            attempt.declare()?;
+        }
+        Ok(attempt)
+    }
+
+    fn store(&mut self, attempt: &Attempt, terminal: bool) -> Result<(), SpoolError> {
+        if attempt.lines.is_empty() {
+            return Ok(());
+        }
+        let limits = self.disk.limits;
+        let used = self.disk.used() + attempt.lines.len() as u64;
+        if !terminal && used > limits.ordinary_max() {
+            return Err(SpoolError::Full { max_bytes: limits.max_bytes });
+        }
+        self.disk
+            .append(&attempt.lines, self.last)
+            .map_err(|error| SpoolError::Write { why: error.to_string() })
+    }
+
+    fn raw(&self, entry: &Entry, seq: u64) -> RawEvent {
+        let mut data = entry.event.data();
+        self.redactor.value(&mut data);
+        RawEvent {
+            seq,
+            id: entry.id,
+            kind: entry.event.kind().to_owned(),
+            at: entry.at,
+            phase: entry.phase,
+            data,
         }
     }
 }
 
-fn raw(entry: &Entry, seq: u64, redactor: &Redactor) -> RawEvent {
-    let mut data = entry.event.data();
-    redactor.value(&mut data);
-    RawEvent {
-        seq,
-        id: entry.id,
-        kind: entry.event.kind().to_owned(),
-        at: entry.at,
-        phase: entry.phase,
-        data,
+impl Attempt {
+    fn give_up(&mut self, entry: &Entry) {
+        self.drops.add(entry);
+        self.numbers.push(self.last);
+    }
+
+    fn declare(&mut self) -> Result<(), SpoolError> {
+        let Some(event) = self.drops.declare(self.last + 1) else { return Ok(()) };
+        line::write(&event, &mut self.lines).map_err(encode)?;
+        self.last += 1;
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
+fn encode(error: serde_json::Error) -> SpoolError {
+    SpoolError::Write { why: error.to_string() }
+}
+
+fn answer(group: Vec<Entry>, answer: impl Fn(usize) -> Result<u64, SpoolError>) {
+    for (index, entry) in group.into_iter().enumerate() {
+        // A caller that does not wait for its number is no error.
+        drop(entry.reply.send(answer(index)));
     }
 }

@@ -16,7 +16,7 @@ const MARK_FILE: &str = "workspace.json";
 const BRANCHES_NAMED_MAX: usize = 10;
 
 /// Who signs the snapshot.
-const SIGNATURE: [&str; 6] = [
+pub(super) const SIGNATURE: [&str; 6] = [
     "-c",
     "user.name=Specwright",
     "-c",

@@ -1,6 +1,7 @@
 //! Git as a subprocess: no shell, no prompt, a clean environment, bounded in time.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -92,6 +93,42 @@ impl Git {
         S: AsRef<OsStr>,
     {
         self.finish(self.command(arguments), LOCAL_TIMEOUT).await
+    }
+
+    /// The same with more variables.
+    pub(super) fn with(mut self, more: &[(&str, &OsStr)]) -> Self {
+        self.environment.extend(more.iter().map(|(name, value)| (name.into(), (*value).into())));
+        self
+    }
+
+    /// The same without some.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.environment.retain(|(name, _)| !names.iter().any(|without| name == without));
+        self
+    }
+
+    /// Runs a command that reads `input`, and gives its stdout.
+    pub(super) async fn run_with_input<I, S>(
+        &self,
+        arguments: I,
+        input: Vec<u8>,
+    ) -> Result<Vec<u8>, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        // A file takes any size and cannot block, as a pipe in both directions can.
+        let file = tokio::task::spawn_blocking(move || -> std::io::Result<std::fs::File> {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&input)?;
+            file.rewind()?;
+            Ok(file)
+        });
+        let file = file.await.map_err(std::io::Error::other).and_then(|file| file);
+        let file = file.map_err(|error| GitError::Start(error.to_string()))?;
+        let mut command = self.command(arguments);
+        command.stdin(file);
+        self.finish(command, LOCAL_TIMEOUT).await
     }
 
     /// Runs a command that reaches the network, with a token for GitHub if there is one.

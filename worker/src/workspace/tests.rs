@@ -344,7 +344,7 @@ async fn file_changes_are_seen() {
     use tokio_util::sync::CancellationToken;
     let place = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
-    let (mut watch, hold) = watch::start(place.path().to_path_buf(), stop.clone());
+    let (mut watch, hold) = watch::start(place.path().to_path_buf(), None, stop.clone());
     let holding = tokio::spawn(hold);
     let seen = async {
         let mut number = 0;

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,7 +14,7 @@ use specwright_shared::id::MessageId;
 use specwright_shared::phase::Phase;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::RawEvent;
-use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageStatus, Poll, Stop};
+use specwright_shared::wire::message::{Deliver, Message, MessageKind, Poll, Stop};
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use specwright_shared::wire::sandbox::{
     Ack, Batch, Heartbeat, HeartbeatAck, Hello, Job, SpecJob, Welcome,
@@ -116,17 +117,10 @@ impl Control {
         let mut kept = self.kept.lock().unwrap();
         let id = MessageId(uuid::Uuid::new_v4());
         let position = kept.messages.len() as u64 + 1;
-        kept.messages.push(Message {
-            id,
-            position,
-            kind,
-            text: text.to_owned(),
-            deliver,
-            status: MessageStatus::Queued,
-            created_at: Timestamp::from_micros(1),
-            written_at: None,
-            seen_at: None,
-        });
+        let new = serde_json::json!({ "kind": kind, "text": text, "deliver": deliver });
+        let new = serde_json::from_value(new).unwrap();
+        let now = Timestamp::from_micros(1);
+        kept.messages.push(Message::queued(id, position, &new, None, now));
         id
     }
 }
@@ -162,7 +156,12 @@ async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Wel
     })
 }
 
-async fn events(State(kept): State<Shared>, Json(batch): Json<Batch>) -> Response {
+async fn events(State(kept): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let batch: Batch = if headers.get("content-encoding").is_some_and(|coding| coding == "gzip") {
+        serde_json::from_reader(flate2::read::GzDecoder::new(&body[..])).unwrap()
+    } else {
+        serde_json::from_slice(&body).unwrap()
+    };
     let mut kept = kept.lock().unwrap();
     if kept.refuse_events {
         return (StatusCode::SERVICE_UNAVAILABLE, "down").into_response();
@@ -209,10 +208,10 @@ async fn poll(State(kept): State<Shared>, Query(After { after }): Query<After>) 
             let messages: Vec<Message> =
                 kept.messages.iter().filter(|one| one.position > after).cloned().collect();
             if !messages.is_empty() || kept.stop.is_some() {
-                return Json(Poll { messages, stop: kept.stop.clone() });
+                return Json(Poll { messages, stop: kept.stop.clone(), pause: false });
             }
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Json(Poll { messages: Vec::new(), stop: None })
+    Json(Poll { messages: Vec::new(), stop: None, pause: false })
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod control;
+mod full_disk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,6 +67,9 @@ fn worker(place: &Path, url: &str, more: &[(&str, &str)]) -> Command {
     command
 }
 
+/// Where the worker keeps its facts; a short run fills one segment.
+const SEGMENT: &str = "state/spool/events-00000000000000000001.jsonl";
+
 /// A child that does not outlive its test.
 struct Child(std::process::Child);
 
@@ -127,7 +131,7 @@ fn an_idea_goes_through_all_phases_with_one_terminal_event() {
         let text = std::fs::read_to_string(place.path().join("documents").join(name)).unwrap();
         assert!(text.contains("rehearsal"), "{name} is not labelled");
     }
-    let spool = std::fs::read_to_string(place.path().join("state/spool/events.jsonl")).unwrap();
+    let spool = std::fs::read_to_string(place.path().join(SEGMENT)).unwrap();
     assert!(!spool.contains(TOKEN) && !log(place.path()).contains(TOKEN));
 }
 
@@ -156,7 +160,7 @@ fn accepted_outputs_that_were_never_delivered_are_not_made_again() {
     let control = Control::start(Some(repository(place.path())));
     control.refuse_events(true);
     let mut first = Child::start(worker(place.path(), &control.url, &[]));
-    let spool = place.path().join("state/spool/events.jsonl");
+    let spool = place.path().join(SEGMENT);
     control::until("requirements are accepted on disk", || {
         std::fs::read_to_string(&spool)
             .is_ok_and(|text| text.matches("\"spec.phase_completed\"").count() >= 2)
@@ -251,8 +255,95 @@ fn a_message_reaches_the_agent_and_its_receipts_come_back() {
     assert_eq!(run(place.path(), &control, &[]), Some(0), "{}", log(place.path()));
     let receipts = control.describe("agent.message_injected");
     assert!(receipts.contains(&id.to_string()), "{receipts}");
-    assert!(receipts.contains("written") && receipts.contains("seen"), "{receipts}");
-    assert_eq!(receipts.matches("seen").count(), 1, "{receipts}");
+    let mut before = 0;
+    for status in ["delivered", "written", "seen", "settled"] {
+        let said = format!(r#""status":"{status}""#);
+        let found: Vec<usize> = receipts.match_indices(&said).map(|(at, _)| at).collect();
+        assert!(matches!(found[..], [at] if at > before), "{status}: {receipts}");
+        before = found[0];
+    }
+}
+
+/// The processes whose parent is this one, by `/proc`.
+fn children(parent: u32) -> Vec<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn supervised(place: &Path, url: &str, more: &[(&str, &str)]) -> Command {
+    let mut command = worker(place, url, more);
+    command.arg("supervise");
+    command
+}
+
+#[test]
+fn a_supervised_worker_that_is_killed_goes_on_and_its_exit_code_is_passed_on() {
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(Some(repository(place.path())));
+    let mut supervisor = Child::start(supervised(place.path(), &control.url, &[]));
+    control.wait_for("design begins", |kinds| {
+        kinds.iter().filter(|kind| *kind == "spec.phase_started").count() >= 3
+    });
+    let [worker] = children(supervisor.0.id())[..] else { panic!("{}", log(place.path())) };
+    let status = Command::new("kill").args(["-KILL", &worker.to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(supervisor.exit_code(place.path()), Some(0), "{}", log(place.path()));
+    let mut completed = control.phases_of("spec.phase_completed");
+    completed.dedup();
+    assert_eq!(completed, Phase::ALL.map(Some));
+    assert_eq!(control.generation(), 2, "it was started again once: {}", log(place.path()));
+    assert!(log(place.path()).contains("was ended by signal 9; it is started again"));
+}
+
+#[test]
+fn a_supervised_worker_with_wrong_settings_is_not_started_again() {
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(None);
+    let mut supervisor =
+        Child::start(supervised(place.path(), &control.url, &[("MAX_TURNS", "many")]));
+    assert_eq!(supervisor.exit_code(place.path()), Some(2), "{}", log(place.path()));
+    assert_eq!(log(place.path()).matches("MAX_TURNS").count(), 1, "{}", log(place.path()));
+}
+
+#[test]
+fn a_signal_to_the_supervisor_ends_the_worker_in_order_and_nothing_is_started_again() {
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(Some(repository(place.path())));
+    let mut supervisor = Child::start(supervised(place.path(), &control.url, &[]));
+    control.wait_for("the run begins", |kinds| !kinds.is_empty());
+    supervisor.signal("-TERM");
+    let code = supervisor.exit_code(place.path());
+    // A quick run may be over before the signal is seen; then it must have said so.
+    let last = control.kinds().last().cloned().unwrap_or_default();
+    match code {
+        Some(11) => assert_eq!(last, "spec.execution_failed"),
+        Some(0) => assert_eq!(last, "spec.execution_completed"),
+        other => panic!("{other:?}\n{}", log(place.path())),
+    }
+    assert_eq!(control.generation(), 1);
+}
+
+#[test]
+fn no_secret_is_in_the_environment_block_of_the_supervisor_or_the_worker() {
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(Some(repository(place.path())));
+    control.refuse_events(true);
+    let more = [("ANTHROPIC_API_KEY", "sk-ant-a-key-of-a-test")];
+    let supervisor = Child::start(supervised(place.path(), &control.url, &more));
+    control::until("hello was said", || control.generation() == 1);
+    let [worker] = children(supervisor.0.id())[..] else { panic!("{}", log(place.path())) };
+    for pid in [supervisor.0.id(), worker] {
+        // Who may not read it has proven the same.
+        let block = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let block = String::from_utf8_lossy(&block);
+        assert!(!block.contains(TOKEN) && !block.contains("sk-ant-a-key-of-a-test"), "{block}");
+        let stdin = std::fs::read_link(format!("/proc/{pid}/fd/0"));
+        assert!(stdin.map_or(true, |stdin| stdin == Path::new("/dev/null")));
+        // Not dumpable: the files in /proc belong to root.
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!(std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `POST /sandboxes/{id}/events`, by the worker: facts, in order, without a gap. Answered with 2xx
-//! only when they are committed.
+//! only when they are committed. The body may be compressed with gzip.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Ack, Batch};
 
 use crate::app::App;
-use crate::extract::{Body, PathId};
+use crate::extract::{PackedBody, PathId};
 use crate::ingest::{self, IngestError};
 use crate::problem::{Refusal, impl_answer};
 
@@ -42,7 +42,7 @@ impl_answer!(IngestError);
 pub(crate) async fn handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
-    Body(batch): Body<Batch>,
+    PackedBody(batch): PackedBody<Batch>,
 ) -> Result<Json<Ack>, IngestError> {
     let taken = ingest::ingest(&app.store, &app.redactor, id, batch, app.now(), app.lease).await?;
     app.wakes.wake(taken.spec.0);

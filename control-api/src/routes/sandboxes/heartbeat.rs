@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use specwright_shared::id::SandboxId;
+use specwright_shared::liveness::{OPEN_TOOLS_MAX, Signals};
 use specwright_shared::phase::SandboxState;
 use specwright_shared::text::Line;
 use specwright_shared::wire::message::Stop;
@@ -65,9 +66,46 @@ pub(crate) async fn handler(
     // For a person's eye only: whatever does not fit on a line is left out.
     let operation =
         heartbeat.operation.as_deref().and_then(Line::fitted).map(|line| line.to_string());
-    let heartbeat = Heartbeat { operation, ..heartbeat };
+    let signals = heartbeat.signals.map(fitted);
+    let heartbeat = Heartbeat { operation, signals, ..heartbeat };
     let lease = now.plus(app.lease);
     store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
     write.commit().await?;
     Ok(Json(HeartbeatAck { stop: sandbox.stop_reason.map(|reason| Stop { reason }) }))
+}
+
+/// Names come from an agent: what is no line of text is left out, what is too much is cut.
+fn fitted(mut signals: Signals) -> Signals {
+    let fits = |text: &str| Line::fitted(text).is_some_and(|line| line.to_string() == text);
+    signals.open_tools.retain(|tool| fits(&tool.tool) && fits(&tool.tool_use_id));
+    signals.open_tools.truncate(OPEN_TOOLS_MAX);
+    signals.operation = signals.operation.filter(|operation| fits(&operation.name));
+    signals
+}
+
+#[cfg(test)]
+mod tests {
+    use specwright_shared::liveness::{OpenTool, Operation};
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_lines_and_calls_beyond_the_bound_are_left_out() {
+        let tool = |name: &str| OpenTool {
+            tool: name.to_owned(),
+            tool_use_id: "t".to_owned(),
+            age_ms: 1,
+            limit_ms: 2,
+        };
+        let operation = Operation { name: "tool \0".to_owned(), age_ms: 1, limit_ms: None };
+        let hostile = ["a\0b", "line\nbreak", &"x".repeat(100_000)].map(tool);
+        let many = std::iter::repeat_n(tool("Bash"), 100);
+        let signals = fitted(Signals {
+            open_tools: hostile.into_iter().chain(many).collect(),
+            operation: Some(operation),
+            ..Signals::default()
+        });
+        assert_eq!(signals.open_tools, vec![tool("Bash"); OPEN_TOOLS_MAX]);
+        assert_eq!(signals.operation, None);
+    }
 }

@@ -56,6 +56,7 @@ impl_answer!(PollError);
 
 impl Find for Poll {
     fn is_found(&self) -> bool {
+        // A pause stays asked for: to answer it at once each time would never let anybody wait.
         self.stop.is_some() || !self.messages.is_empty()
     }
 }
@@ -67,15 +68,21 @@ pub(crate) async fn handler(
     Params(query): Params<Query>,
 ) -> Result<Json<Poll>, PollError> {
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
-    let look = async || {
-        let mut session = app.store.read().await?;
-        let sandbox =
-            store::sandbox::find(&mut session, id).await?.ok_or(PollError::NotFound(id))?;
-        if sandbox.state == SandboxState::Ended {
-            return Err(PollError::Ended);
-        }
-        let messages = store::message::list(&mut session, id, query.after, MESSAGES_MAX).await?;
-        Ok(Poll { messages, stop: sandbox.stop_reason.map(|reason| Stop { reason }) })
-    };
+    let look = || look(&app, id, query.after);
     Ok(Json(app.wakes.until_found(id.0, wait, &app.shutdown, look).await?))
+}
+
+/// What there is for a worker behind a position.
+pub(super) async fn look(app: &App, id: SandboxId, after: u64) -> Result<Poll, PollError> {
+    let mut session = app.store.read().await?;
+    let sandbox = store::sandbox::find(&mut session, id).await?.ok_or(PollError::NotFound(id))?;
+    if sandbox.state == SandboxState::Ended {
+        return Err(PollError::Ended);
+    }
+    let messages = store::message::list(&mut session, id, after, MESSAGES_MAX).await?;
+    Ok(Poll {
+        messages,
+        stop: sandbox.stop_reason.map(|reason| Stop { reason }),
+        pause: sandbox.pause_requested,
+    })
 }

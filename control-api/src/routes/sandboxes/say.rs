@@ -1,11 +1,12 @@
 //! `POST /sandboxes/{id}/messages`: text for the running agent. The same id twice is one message; a
-//! message to a finished run is refused.
+//! message to a finished run is refused, and so is one whose time has passed. Who sends it is what
+//! the token says.
 
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use specwright_shared::id::{MessageId, SandboxId};
-use specwright_shared::wire::message::{Message, MessageStatus, NewMessage};
+use specwright_shared::wire::message::{Message, MessageKind, NewMessage};
 use specwright_shared::wire::problem::ProblemType;
 use uuid::Uuid;
 
@@ -22,6 +23,10 @@ pub(crate) enum SayError {
     NotFound(SandboxId),
     #[error("the sandbox has ended; its agent can no longer be reached")]
     Ended,
+    #[error("`expires_at` has passed; give a later time or none")]
+    TooLate,
+    #[error("`cancel_queued` goes with the kind `interrupt` only")]
+    NothingToCancel,
     #[error("the id {0} belongs to another message; leave it out to get a new one")]
     IdTaken(MessageId),
     #[error("the message could not be stored")]
@@ -33,7 +38,7 @@ impl Refusal for SayError {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::Ended => ProblemType::SandboxEnded,
-            Self::IdTaken(_) => ProblemType::InvalidRequest,
+            Self::TooLate | Self::NothingToCancel | Self::IdTaken(_) => ProblemType::InvalidRequest,
             Self::Store(_) => ProblemType::Internal,
         }
     }
@@ -43,10 +48,14 @@ impl_answer!(SayError);
 /// Stores it, and wakes the worker that waits for it: 201 for a new one, 200 for a repeat.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(_): Owner,
+    Owner(sender): Owner,
     PathId(id): PathId<SandboxId>,
     Body(new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<Message>), SayError> {
+    if new.cancel_queued && new.kind != MessageKind::Interrupt {
+        return Err(SayError::NothingToCancel);
+    }
+    let now = app.now();
     let message_id = new.id.unwrap_or_else(|| MessageId(Uuid::now_v7()));
     let mut write = app.store.write().await?;
     // The sandbox's lock first: two requests with one id then come one after the other.
@@ -54,18 +63,11 @@ pub(crate) async fn handler(
     if let Some(message) = repeated(&mut write, id, message_id, &new).await? {
         return Ok((StatusCode::OK, Json(message)));
     }
+    if new.expires_at.is_some_and(|at| at <= now) {
+        return Err(SayError::TooLate);
+    }
     let position = store::sandbox::next_message(&mut write, id).await?.ok_or(SayError::Ended)?;
-    let message = Message {
-        id: message_id,
-        position,
-        kind: new.kind,
-        text: new.text.to_string(),
-        deliver: new.deliver,
-        status: MessageStatus::Queued,
-        created_at: app.now(),
-        written_at: None,
-        seen_at: None,
-    };
+    let message = Message::queued(message_id, position, &new, Some(sender.to_owned()), now);
     store::message::insert(&mut write, id, &message).await.map_err(|error| {
         // Only another sandbox's message can have got in between.
         if error.is_unique_violation() { SayError::IdTaken(message_id) } else { error.into() }
@@ -87,6 +89,9 @@ async fn repeated(
     let same = owner == sandbox
         && message.kind == new.kind
         && message.deliver == new.deliver
+        && message.expires_at == new.expires_at
+        && message.phase == new.phase
+        && message.cancel_queued == new.cancel_queued
         && message.text == *new.text;
     if same { Ok(Some(message)) } else { Err(SayError::IdTaken(id)) }
 }

@@ -1,8 +1,9 @@
-//! `GET /sandboxes/{id}`
+//! `GET /sandboxes/{id}`: with a verdict about its liveness, judged now from what it last said.
 
 use axum::Json;
 use axum::extract::State;
 use specwright_shared::id::SandboxId;
+use specwright_shared::liveness::{Limits, Observation, judge};
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::SandboxView;
 
@@ -39,5 +40,14 @@ pub(crate) async fn handler(
 ) -> Result<Json<SandboxView>, ShowError> {
     let mut session = app.store.read().await?;
     let sandbox = store::sandbox::find(&mut session, id).await?.ok_or(ShowError::NotFound(id))?;
-    Ok(Json(sandbox.into()))
+    let now = app.now();
+    let seen = Observation {
+        created_at: sandbox.created_at,
+        ended_at: sandbox.ended_at,
+        heartbeat_at: sandbox.heartbeat_at,
+        listening_since: app.listening_since(now),
+        signals: sandbox.heartbeat.as_ref().and_then(|heartbeat| heartbeat.signals.as_ref()),
+    };
+    let verdict = Some(judge(&seen, now, &Limits::default()));
+    Ok(Json(SandboxView { verdict, ..sandbox.into() }))
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::excerpt::Excerpt;
 use crate::id::MessageId;
-use crate::wire::message::MessageStatus;
+use crate::liveness::LoopKind;
+use crate::wire::message::{MessageStatus, SeenAs};
 
 /// `agent.started`: a process is up, and its own word about itself was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +26,30 @@ pub struct AgentStarted {
     pub permission_mode: String,
     /// The conversation's id.
     pub session_id: Uuid,
+}
+
+/// How the work of an agent that died with its worker was taken up, the best way first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeRung {
+    /// Its conversation goes on, from its transcript.
+    Transcript,
+    /// It had no transcript yet: asked again, under the same session id.
+    SameSession,
+    /// A fresh conversation: its own could not be taken up.
+    FreshSession,
+}
+
+/// `agent.resumed`: follows the `agent.started` of the agent that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentResumed {
+    /// How.
+    pub rung: ResumeRung,
+    /// The conversation that goes on or begins.
+    pub session_id: Uuid,
+    /// Why no better way was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `agent.message`, `agent.thinking`
@@ -72,15 +97,67 @@ pub enum FileChange {
     Modified,
     /// It is no longer there.
     Deleted,
+    /// It is what another path was before.
+    Renamed,
 }
 
-/// `agent.file_edited`: from the file watcher, not from what a tool said.
+/// `agent.file_edited`: from the file watcher and git's own view of the place, not from what a tool
+/// said. Binary and huge files are named without their content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEdited {
     /// The path, relative to the workspace (or absolute outside of it).
     pub path: String,
     /// How it changed.
     pub change: FileChange,
+    /// What it was called before it was renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Lines that came; absent: unknown (binary, huge, or outside of git's view).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines_added: Option<u64>,
+    /// Lines that went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines_removed: Option<u64>,
+    /// The change since the last event about this file, as unified diff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Excerpt>,
+    /// Why there is no content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unshown: Option<Unshown>,
+    /// Whether a tool call was open at the time; absent: unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during_tool: Option<bool>,
+}
+
+/// Why a changed file is named without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unshown {
+    /// It is no text.
+    Binary,
+    /// It is too large.
+    Huge,
+    /// The repository's own rules ignore it.
+    Ignored,
+    /// Too many files changed at once.
+    TooMany,
+}
+
+/// `agent.loop_detected`: the agent goes round in a circle. Nothing is ended for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoopDetected {
+    /// What repeats.
+    pub kind: LoopKind,
+    /// The tool.
+    pub tool: String,
+    /// How often it was seen.
+    pub count: u32,
+    /// Among how many calls.
+    pub window: u32,
+    /// The start of the input.
+    pub input: String,
+    /// The start of the answer.
+    pub result: String,
 }
 
 /// `agent.subagent_invoked`
@@ -112,13 +189,31 @@ pub struct MessageInjected {
     pub message_id: MessageId,
     /// How far.
     pub status: MessageStatus,
+    /// With `seen`: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_as: Option<SeenAs>,
+    /// With `cancelled`, `expired` and `refused`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
-/// `agent.interrupted`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// `agent.interrupted`: the agent answered an interrupt. It lives on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentInterrupted {
     /// Why.
     pub reason: String,
+    /// The message that asked for it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// From the request on the agent's stdin to its answer, in milliseconds, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// What the agent had queued and will do next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_queued: Vec<MessageId>,
+    /// What the agent had queued and dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancelled: Vec<MessageId>,
 }
 
 /// `agent.retrying`: the model refused, the agent waits and asks again.
@@ -160,6 +255,10 @@ pub struct AgentCompleted {
     pub num_turns: u64,
     /// What this turn cost in US dollars (difference of the CLI's running total).
     pub cost_usd: f64,
+    /// What the gateway's ledger counted since the turn before, in US dollars. Where there is a
+    /// ledger its `agent.model_call`s are what counts, and `cost_usd` stands beside as a check.
+    #[serde(default)]
+    pub ledger_usd: Option<f64>,
     /// Input tokens of this turn's main loop.
     pub input_tokens: u64,
     /// Output tokens of this turn's main loop.

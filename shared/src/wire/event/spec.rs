@@ -1,5 +1,7 @@
 //! Bodies of `spec.*` events.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -172,11 +174,22 @@ pub struct EventRefused {
     pub reason: String,
 }
 
+/// `worker.events_dropped`: facts of droppable types that were given up because the disk was nearly
+/// full. Counted since the last of these events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsDropped {
+    /// How many, by type.
+    pub dropped: BTreeMap<String, u64>,
+}
+
 /// `spec.execution_completed`: the terminal report of a run that succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecutionCompleted {
     /// The phases that were done in this run.
     pub phases_completed: Vec<Phase>,
+    /// Set when the run was asked to pause and ended after this phase, short of its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_after: Option<Phase>,
     /// What the run cost in US dollars, as far as the agent said.
     pub cost_usd: f64,
     /// Milliseconds from the run's start to here.

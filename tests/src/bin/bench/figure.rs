@@ -39,7 +39,8 @@ impl Figure {
     }
 
     fn line(&self) -> Value {
-        let mut line = json!({ "bench": "footprint", "metric": self.metric, "unit": self.unit });
+        let mut line =
+            json!({ "bench": bench(self.metric), "metric": self.metric, "unit": self.unit });
         match &self.measured {
             // Two digits after the point: more is noise.
             Ok(value) => line["value"] = json!((value * 100.0).round() / 100.0),
@@ -63,7 +64,12 @@ impl Figure {
 
 /// Says that a figure could not be taken although it should have been.
 pub(crate) fn print_failure(metric: &str, why: &str) {
-    println!("{}", json!({ "bench": "footprint", "metric": metric, "failed": why }));
+    println!("{}", json!({ "bench": bench(metric), "metric": metric, "failed": why }));
+}
+
+/// The group that a figure belongs to.
+fn bench(metric: &str) -> &'static str {
+    if metric.starts_with("gateway") { "gateway" } else { "footprint" }
 }
 
 /// The middle one (the lower of two); `None` of none.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! cargo run --release -p specwright-tests --bin bench -- footprint
+//! cargo run --release -p specwright-tests --bin bench -- gateway
+//! cargo run --release -p specwright-tests --bin bench -- steer
 //! ```
 //! A line says what was measured, in which unit, what was aimed at and whether that was met; or why
 //! it was skipped. The figures mean something in a release build only, and the lines of another say
@@ -11,11 +13,13 @@
 mod bare;
 mod figure;
 mod first_event;
+mod gateway;
 mod memory;
 mod overhead;
 mod programs;
 mod run;
 mod size;
+mod steer;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -33,18 +37,25 @@ struct Arguments {
     bench: Bench,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, PartialEq, Eq, Subcommand)]
 enum Bench {
     /// Times, memory and sizes of a run on this machine
     Footprint,
+    /// What the gateway to the model adds to a call
+    Gateway,
+    /// How fast messages and interrupts reach the agent
+    Steer,
 }
 
 /// No measurement takes longer: the slowest, the overhead, takes a third of it on two busy cores.
 const MEASUREMENT_AT_MOST: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let Arguments { bench: Bench::Footprint } = Arguments::parse();
-    if let Err(error) = programs::build() {
+    let Arguments { bench } = Arguments::parse();
+    // The gateway is measured in this very process.
+    if bench != Bench::Gateway
+        && let Err(error) = programs::build()
+    {
         eprintln!("{error:#}");
         return ExitCode::from(3);
     }
@@ -56,7 +67,14 @@ fn main() -> ExitCode {
         }
     };
     let local = tokio::task::LocalSet::new();
-    if local.block_on(&runtime, footprint()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let measured = async {
+        match bench {
+            Bench::Footprint => footprint().await,
+            Bench::Gateway => take("gateway", gateway::figures()).await,
+            Bench::Steer => take("steer", steer::figures()).await,
+        }
+    };
+    if local.block_on(&runtime, measured) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// All figures of the footprint; whether each could be taken.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Every word that is understood, and what it makes the agent do.
-const WORDS: [(&str, &str); 25] = [
+const WORDS: [(&str, &str); 30] = [
     ("ok", "answers with an output; `ok:FILE` takes it from FILE by the title of the schema"),
     ("asks", "asks us for a permission and tells what we said"),
     ("closes-stdout-but-lives", "closes stdout in the turn and lives on"),
@@ -17,11 +17,15 @@ const WORDS: [(&str, &str); 25] = [
     ("hang", "never answers a message or an interrupt, and does not end with stdin"),
     ("hang-after-result", "ends its turn and then neither reads nor ends"),
     ("hang-before-initialize", "never introduces itself"),
+    ("hangs-in-a-tool-once", "calls a tool that never answers, until it is interrupted, once"),
     ("invalid-utf8", "says bytes that are no text"),
     ("line-5mb", "says a line of five megabytes"),
     ("line-65mb", "says a line that is longer than any that is kept"),
+    ("loops", "calls the same tool again and again before it answers"),
     ("malformed-known-line", "says a known line with a wrong body"),
     ("no-result", "exits with 0 in the middle of the turn"),
+    ("out-of-budget", "ends its turn because its dollars are spent"),
+    ("out-of-turns", "ends its turn because it may make no more calls"),
     ("prose", "ends its turn without the output"),
     ("refused-key", "ends its turn with the API's 401"),
     ("setsid-grandchild", "leaves two deaf processes in sessions of their own, one an orphan"),
@@ -29,6 +33,7 @@ const WORDS: [(&str, &str); 25] = [
     ("torn-line", "exits in the middle of a line"),
     ("unknown-session", "knows no conversation to resume"),
     ("waits", "works until it is interrupted"),
+    ("waits-once", "works until it is interrupted, in its first turn only"),
     ("writes-file", "changes the work tree"),
     ("wrong-permission-mode", "introduces itself with another permission mode"),
     ("wrong-version", "introduces itself with another version"),

@@ -58,8 +58,19 @@ impl<'a> Turn<'a> {
             print(br#"{"type":"assistant","message":{"content":[{"type":"te"#)?;
             return Ok(After::Exit(0));
         }
-        if has("waits") {
+        if has("waits") || (has("waits-once") && self.first_time()?) {
             return Ok(After::GoOn);
+        }
+        if has("hangs-in-a-tool-once") && self.first_time()? {
+            self.begin_call("toolu_hangs", "Bash", &json!({"command": "sleep infinity"}))?;
+            return Ok(After::GoOn);
+        }
+        if has("loops") {
+            for number in 0..6 {
+                let id = format!("toolu_loop_{number}");
+                self.begin_call(&id, "Read", &json!({"file_path": "/nothing"}))?;
+                self.end_call(&id, "there is no such file")?;
+            }
         }
         self.end(uuid)?;
         Ok(if has("hang-after-result") { After::Hang } else { After::GoOn })
@@ -147,6 +158,11 @@ impl<'a> Turn<'a> {
             result["terminal_reason"] = json!("api_error");
             result["api_error_status"] = json!(401);
             result["result"] = json!("Invalid API key");
+        } else if has("out-of-turns") || has("out-of-budget") {
+            let limit = if has("out-of-turns") { "max_turns" } else { "max_budget_usd" };
+            result["subtype"] = json!(format!("error_{limit}"));
+            result["is_error"] = json!(true);
+            result["terminal_reason"] = json!(limit);
         } else if has("prose") {
             self.text("I would rather write prose.")?;
             result["result"] = json!("I would rather write prose.");
@@ -170,12 +186,29 @@ impl<'a> Turn<'a> {
         say(&fields)
     }
 
+    /// Whether nothing of this behaviour was told so before, by whichever process.
+    fn first_time(&self) -> Result<bool> {
+        let mark = self.behaviour.folder().join("was-here");
+        match std::fs::File::create_new(mark) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn call(&self, tool: &str, input: &Value) -> Result<()> {
-        let call = json!({"type": "tool_use", "id": "toolu_1", "name": tool, "input": input});
+        self.begin_call("toolu_1", tool, input)?;
+        self.end_call("toolu_1", "Structured output provided successfully")
+    }
+
+    fn begin_call(&self, id: &str, tool: &str, input: &Value) -> Result<()> {
+        let call = json!({"type": "tool_use", "id": id, "name": tool, "input": input});
         say(&json!({"type": "assistant", "message": {"role": "assistant", "content": [call]},
-            "parent_tool_use_id": null, "session_id": self.session}))?;
-        let result = json!({"type": "tool_result", "tool_use_id": "toolu_1",
-            "content": "Structured output provided successfully"});
+            "parent_tool_use_id": null, "session_id": self.session}))
+    }
+
+    fn end_call(&self, id: &str, content: &str) -> Result<()> {
+        let result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
         say(&json!({"type": "user", "message": {"role": "user", "content": [result]},
             "parent_tool_use_id": null, "session_id": self.session}))
     }

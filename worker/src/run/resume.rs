@@ -1,0 +1,87 @@
+//! Taking up the work of an agent that died with the worker before us.
+//!
+//! What holds: the best rung that carries is taken, and which one that was is an event. A transcript
+//! is there: the conversation goes on, and we say so to the agent, since a resumed one does nothing
+//! by itself. None is there (it died before its first word): the same question under the same session
+//! id. The conversation cannot be taken up: a fresh one, from the last accepted phase. Messages that
+//! no agent has seen come behind the question in any case; those that were seen stand in the
+//! transcript and are not repeated.
+//!
+//! Deliberately absent: the CLI's own continuation of an interrupted turn. It was measured to drop
+//! the interrupted tool call from the history.
+
+use specwright_shared::machine::RunEvent;
+use specwright_shared::phase::Phase;
+use specwright_shared::wire::event::{AgentResumed, Event, ResumeRung};
+use uuid::Uuid;
+
+use super::attempt::with_causes;
+use super::drive::Run;
+use super::process::lasts;
+use crate::agent::{Launch, Session, transcript};
+use crate::phases;
+use crate::spool::SpoolError;
+
+impl Run<'_> {
+    /// Starts an agent, or takes up the one that a dead worker left; gives what it is to be asked.
+    pub(super) async fn start_or_resume(
+        &mut self,
+        phase: Phase,
+        launch: Launch,
+        prompt: String,
+    ) -> Result<Result<String, RunEvent>, SpoolError> {
+        let open = self.interrupted.take().filter(|(its_phase, _)| *its_phase == phase);
+        let mut reason = None;
+        if let Some((_, session_id)) = open {
+            let (rung, session, text) = rung(&launch, phase, session_id, &prompt);
+            match self.start_agent(Launch { session, ..launch.clone() }).await? {
+                Ok(()) => {
+                    self.resumed(rung, session_id, None).await?;
+                    return Ok(Ok(text));
+                }
+                Err(error) if lasts(&error) => return self.not_started(&error).map(Err),
+                Err(error) => reason = Some(with_causes(&error)),
+            }
+        }
+        let session_id = launch.session.id();
+        match self.start_agent(launch).await? {
+            Ok(()) => {
+                if reason.is_some() {
+                    self.resumed(ResumeRung::FreshSession, session_id, reason).await?;
+                }
+                Ok(Ok(prompt))
+            }
+            Err(error) => self.not_started(&error).map(Err),
+        }
+    }
+
+    async fn resumed(
+        &self,
+        rung: ResumeRung,
+        session_id: Uuid,
+        reason: Option<String>,
+    ) -> Result<(), SpoolError> {
+        if self.agent.is_none() {
+            // Asked to end while it was starting.
+            return Ok(());
+        }
+        self.record(Event::AgentResumed(AgentResumed { rung, session_id, reason })).await?;
+        Ok(())
+    }
+}
+
+/// A conversation without a transcript is unknown to the agent; one with a transcript can be resumed
+/// and not begun.
+fn rung(
+    launch: &Launch,
+    phase: Phase,
+    session_id: Uuid,
+    prompt: &str,
+) -> (ResumeRung, Session, String) {
+    if transcript(&launch.private_dir, session_id).is_some() {
+        let text = phases::go_on(phase);
+        (ResumeRung::Transcript, Session::Resume(session_id), text)
+    } else {
+        (ResumeRung::SameSession, Session::New(session_id), prompt.to_owned())
+    }
+}

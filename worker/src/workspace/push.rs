@@ -1,0 +1,146 @@
+//! Whether work can be pushed where it is meant to go, asked before the first call of the model.
+//!
+//! What holds: asking sends nothing: a dry run of a push of an empty commit, from a repository of our
+//! own without settings of anybody else's, with the token in that one process only. The default
+//! branch, and branches by the usual names of protected ones, are refused before the server is asked
+//! about them; where the default branch is unknown, nothing is pushed. A rule of the server that
+//! only a real push would meet cannot be known here.
+//!
+//! Deliberately absent: pushing. Planning changes no repository.
+
+use std::path::{Path, PathBuf};
+
+use super::git::{Git, GitError};
+use crate::config::Config;
+
+/// Names that branches have where a team merges, whatever the server says about them.
+const PROTECTED: [&str; 8] =
+    ["main", "master", "trunk", "develop", "development", "production", "staging", "gh-pages"];
+/// And beginnings of such names.
+const PROTECTED_FAMILIES: [&str; 2] = ["release/", "hotfix/"];
+
+/// The tree without files: the same in every repository.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// Why nothing can be pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// A branch that nobody pushes to from a sandbox.
+    #[error("`{0}` is a branch that is never pushed from here; set BRANCH_NAME to one of its own")]
+    Protected(String),
+    /// The branch that everything is merged into.
+    #[error(
+        "`{0}` is the default branch of {1}, which is never pushed; set BRANCH_NAME to another"
+    )]
+    Default(String, String),
+    /// It is not known which branch that is.
+    #[error("the default branch of {0} is not known, so nothing can be pushed safely")]
+    DefaultUnknown(String),
+    /// The server cannot be asked.
+    #[error("{repository} cannot be read")]
+    Unreadable {
+        /// `owner/name`.
+        repository: String,
+        /// Git's words.
+        #[source]
+        source: GitError,
+    },
+    /// The server refuses.
+    #[error("`{branch}` of {repository} may not be pushed; check GITHUB_TOKEN's rights")]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// `owner/name`.
+        repository: String,
+        /// Git's words.
+        #[source]
+        source: GitError,
+    },
+    /// The place to ask from could not be made.
+    #[error("a repository to ask from cannot be made in `{path}`: {why}")]
+    Place {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// Git failed on this machine.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// Asks whether the job's branch may be pushed. `Ok` without asking when no repository or no branch
+/// is named: then nothing is meant to be pushed.
+pub(crate) async fn may_push(config: &Config) -> Result<(), PushError> {
+    let (Some(repository), Some(branch)) = (&config.github.repo, &config.github.branch_name) else {
+        return Ok(());
+    };
+    if is_protected(branch) {
+        return Err(PushError::Protected(branch.clone()));
+    }
+    let place = config.state_dir.join("push.git");
+    let git = own_repository(&place, config).await?;
+    let url = format!("https://github.com/{repository}");
+    let token = config.github.token.as_ref();
+    let unreadable = |source| PushError::Unreadable { repository: repository.clone(), source };
+    let said = git.run_remote(["ls-remote", "--symref", "--", &url, "HEAD"], token).await;
+    let said = said.map_err(unreadable)?;
+    match default_branch(&String::from_utf8_lossy(&said)) {
+        Some(default) if default == branch => {
+            return Err(PushError::Default(branch.clone(), repository.clone()));
+        }
+        Some(_) => {}
+        None => return Err(PushError::DefaultUnknown(repository.clone())),
+    }
+    let commit = empty_commit(&git).await?;
+    // Forced, or the dry run of an existing branch would fail for the history that it does not have.
+    let what = format!("+{commit}:refs/heads/{branch}");
+    let arguments = ["push", "--dry-run", "--no-verify", "--porcelain", "--", &url, &what];
+    let refused = |source| PushError::Refused {
+        branch: branch.clone(),
+        repository: repository.clone(),
+        source,
+    };
+    git.run_remote(arguments, token).await.map(drop).map_err(refused)
+}
+
+fn is_protected(branch: &str) -> bool {
+    let branch = branch.to_ascii_lowercase();
+    PROTECTED.contains(&branch.as_str())
+        || PROTECTED_FAMILIES.iter().any(|family| branch.starts_with(family))
+}
+
+/// From the answer of `ls-remote --symref … HEAD`.
+fn default_branch(said: &str) -> Option<&str> {
+    said.lines().find_map(|line| {
+        line.strip_prefix("ref: refs/heads/")?
+            .strip_suffix("\tHEAD")
+            .filter(|name| !name.is_empty())
+    })
+}
+
+async fn own_repository(place: &Path, config: &Config) -> Result<Git, PushError> {
+    let failed = |error: &std::io::Error| PushError::Place {
+        path: place.to_path_buf(),
+        why: error.to_string(),
+    };
+    match std::fs::remove_dir_all(place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
+        _ => {}
+    }
+    std::fs::create_dir_all(place).map_err(|error| failed(&error))?;
+    let git = Git::new(place, &config.environment);
+    git.run(["init", "--quiet", "--bare", "--template=", "."]).await?;
+    Ok(git)
+}
+
+async fn empty_commit(git: &Git) -> Result<String, GitError> {
+    git.run_with_input(["hash-object", "-w", "-t", "tree", "--stdin"], Vec::new()).await?;
+    let mut arguments = super::clone::SIGNATURE.to_vec();
+    arguments.extend(["commit-tree", "-m", "May this be pushed?", EMPTY_TREE]);
+    let id = git.run(arguments).await?;
+    Ok(String::from_utf8_lossy(&id).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests;
