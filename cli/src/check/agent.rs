@@ -52,7 +52,7 @@ pub(crate) enum AgentError {
     /// There is no Claude CLI.
     #[error(
         "the Claude CLI is missing: there is no `claude` on PATH; install it (npm install -g \
-         @anthropic-ai/claude-code), {OR_REHEARSE}"
+         @anthropic-ai/claude-code@2.1.330), {OR_REHEARSE}"
     )]
     NoClaude,
     /// It does not say its version.
@@ -61,7 +61,7 @@ pub(crate) enum AgentError {
     /// It is too old.
     #[error(
         "{} is version {found}, and at least {MINIMUM} is needed; update it (npm install -g \
-         @anthropic-ai/claude-code), {OR_REHEARSE}",
+         @anthropic-ai/claude-code@2.1.330), {OR_REHEARSE}",
         path.display()
     )]
     TooOld {
@@ -147,7 +147,8 @@ pub(crate) async fn checks(agent: &Agent, config: &Config) -> Vec<Check> {
     let claude = match claude(&config.path).await {
         Ok((path, version)) => Check::good("claude", format!("{version} at {}", path.display())),
         Err(error) => {
-            let install = "npm install -g @anthropic-ai/claude-code (not for --agent rehearsal)";
+            let install =
+                "npm install -g @anthropic-ai/claude-code@2.1.330 (not for --agent rehearsal)";
             Check::bad("claude", found(&error), install)
         }
     };
