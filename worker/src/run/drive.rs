@@ -6,6 +6,7 @@ use std::time::Instant;
 use specwright_shared::machine::{Effect, Plan, RunEvent, RunState, apply};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
+use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::{Event, Progress};
 use specwright_shared::wire::sandbox::SpecJob;
@@ -29,6 +30,8 @@ use crate::workspace::{Fingerprint, Workspace};
 /// A run and all that it holds.
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
+    /// Takes the known secrets out of what is written down.
+    pub(super) redactor: Redactor,
     pub(super) job: SpecJob,
     pub(super) plan: Plan,
     pub(super) spool: &'a Spool,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use specwright_shared::excerpt::Excerpt;
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
+use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{
     AgentCompleted, AgentError, AgentMessage, AgentRetrying, Event, RetryReason, SubagentCompleted,
     SubagentInvoked, ToolResult, ToolUse,
@@ -57,8 +58,8 @@ impl Run<'_> {
         match fact {
             Fact::Text { text, parent_tool_use_id, error, .. } => {
                 let content = match error {
-                    Some(error) => Excerpt::of(&format!("[{error}] {text}")),
-                    None => Excerpt::of(text),
+                    Some(error) => excerpt(&self.redactor, &format!("[{error}] {text}")),
+                    None => excerpt(&self.redactor, text),
                 };
                 let parent_tool_use_id = parent_tool_use_id.clone();
                 self.note(Event::AgentMessage(AgentMessage { content, parent_tool_use_id })).await
@@ -66,7 +67,7 @@ impl Run<'_> {
             Fact::Thinking { text, parent_tool_use_id } => {
                 self.pulse(Some("thinking".to_owned()));
                 let parent_tool_use_id = parent_tool_use_id.clone();
-                let content = Excerpt::of(text);
+                let content = excerpt(&self.redactor, text);
                 self.note(Event::AgentThinking(AgentMessage { content, parent_tool_use_id })).await
             }
             Fact::ToolUse { tool, tool_use_id, input, parent_tool_use_id } => {
@@ -86,7 +87,7 @@ impl Run<'_> {
                 self.note(Event::ToolUse(ToolUse {
                     tool: tool.clone(),
                     tool_use_id: tool_use_id.clone(),
-                    input: Excerpt::of(&input.to_string()),
+                    input: excerpt(&self.redactor, &input.to_string()),
                     parent_tool_use_id: parent_tool_use_id.clone(),
                 }))
                 .await
@@ -94,7 +95,7 @@ impl Run<'_> {
             Fact::ToolResult { tool_use_id, is_error, result, .. } => {
                 self.pulse(Some("waiting for the model".to_owned()));
                 let (tool_use_id, is_error) = (tool_use_id.clone(), *is_error);
-                let result = Excerpt::of(result);
+                let result = excerpt(&self.redactor, result);
                 let subagent = self
                     .agent
                     .as_mut()
@@ -203,10 +204,31 @@ impl Run<'_> {
     }
 }
 
+/// Redacted first, then cut: of a secret that lies across the cut, a part would not be known again.
+fn excerpt(redactor: &Redactor, text: &str) -> Excerpt {
+    Excerpt::of(&redactor.text(text))
+}
+
 fn how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("with exit code {code}"),
         (None, Some(signal)) => format!("by signal {signal}"),
         (None, None) => "in an unknown way".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use specwright_shared::excerpt::EXCERPT_MAX_BYTES;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_lies_across_the_cut_leaves_no_part_of_itself() {
+        let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
+        let text = format!("{}sk-ant-a-real-key", "x".repeat(EXCERPT_MAX_BYTES - 6));
+        let kept = excerpt(&redactor, &text);
+        assert!(kept.cut);
+        assert!(!kept.text.contains("sk-"), "{}", &kept.text[EXCERPT_MAX_BYTES - 20..]);
     }
 }

@@ -126,7 +126,7 @@ impl Run<'_> {
         }
         // Before anything is made of it: the digest, the files and the event must be of one text.
         let mut output = output.clone();
-        self.config.redactor().value(&mut output);
+        self.redactor.value(&mut output);
         let document = match Document::parse(phase, &output) {
             Ok(document) => document,
             Err(finding) => return Ok(Some(self.rejected(vec![*finding], None))),

@@ -202,6 +202,7 @@ async fn phases(
 
     let mut run = Run {
         config,
+        redactor,
         job,
         plan,
         spool,
