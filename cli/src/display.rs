@@ -111,6 +111,7 @@ fn plain_lines(told: &Told) -> Vec<String> {
     let text = fit(&told.wording.text, PLAIN_TEXT_WIDTH);
     let mut lines = vec![format!("{:>7}  {phase:<12}  {text}", duration(told.after_ms))];
     lines.extend(told.wording.details.iter().map(|detail| format!("{:23}- {}", "", clean(detail))));
+    lines.extend(told.wording.command.iter().map(|one| format!("{:23}{}", "", clean(one))));
     lines
 }
 
@@ -122,6 +123,7 @@ fn terminal_lines(told: &Told) -> Vec<String> {
         told.wording.details.iter().map(|detail| fit(&format!("- {detail}"), columns - 2));
     std::iter::once(style(first).yellow().to_string())
         .chain(details.map(|detail| format!("  {}", style(detail).dim())))
+        .chain(told.wording.command.iter().map(|one| format!("  {}", clean(one))))
         .collect()
 }
 
@@ -151,12 +153,17 @@ mod tests {
         let wording = Wording {
             text: "said\n\x1b[31mred".into(),
             details: vec!["tasks[0]: bad".into()],
+            command: Some("copy me".into()),
             notable: true,
         };
         let told = Told { after_ms: 12_000, phase: Some(Phase::Design), wording };
         assert_eq!(
             plain_lines(&told),
-            ["    12s  design        said [31mred", "                       - tasks[0]: bad"]
+            [
+                "    12s  design        said [31mred",
+                "                       - tasks[0]: bad",
+                "                       copy me"
+            ]
         );
     }
 }

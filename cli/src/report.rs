@@ -112,7 +112,7 @@ fn documents(state: &SpecState) -> Vec<String> {
     // never cut: they are there to be copied.
     let mut lines = vec![];
     let mut directory = None;
-    for document in &state.documents {
+    for document in state.documents.iter().filter(|document| !document.path.is_empty()) {
         let path = Path::new(&document.path);
         let above = path.parent();
         if directory != Some(above) {
@@ -123,6 +123,12 @@ fn documents(state: &SpecState) -> Vec<String> {
         }
         let name = path.file_name().unwrap_or(path.as_os_str());
         lines.push(format!("    {}", clean(&name.display().to_string())));
+    }
+    let in_no_file = state.documents.iter().filter(|document| document.path.is_empty());
+    let names: Vec<_> = in_no_file.map(|document| clean(&document.name)).collect();
+    if !names.is_empty() {
+        lines.push(heading("Documents that could not be written to a file"));
+        lines.extend(names.iter().map(|name| format!("    {name}")));
     }
     lines.push(String::new());
     lines
@@ -229,6 +235,15 @@ mod tests {
     #[test]
     fn a_spec_is_shown_whole() {
         insta::assert_snapshot!(plain(&whole(&sample(), 80)));
+    }
+
+    #[test]
+    fn a_document_that_is_in_no_file_is_named_as_such() {
+        let mut state = sample();
+        state.documents[0].path.clear();
+        let page = plain(&end_of_run(&state, 80));
+        let (_, named) = page.split_once("could not be written to a file").unwrap();
+        assert!(named.trim_start().starts_with(&state.documents[0].name), "{page}");
     }
 
     #[test]

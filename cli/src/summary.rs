@@ -98,6 +98,11 @@ struct TaskSummary<'a> {
     requirements: &'a [String],
 }
 
+/// The files of the documents that are in one.
+fn files(state: &SpecState) -> impl Iterator<Item = &str> {
+    state.documents.iter().map(|document| document.path.as_str()).filter(|path| !path.is_empty())
+}
+
 impl<'a> From<&'a SpecState> for Summary<'a> {
     fn from(state: &'a SpecState) -> Self {
         let spec = &state.spec;
@@ -107,7 +112,7 @@ impl<'a> From<&'a SpecState> for Summary<'a> {
             status: spec.status,
             agent: spec.agent.as_deref(),
             phases: state.phases.iter().map(PhaseSummary::from).collect(),
-            documents: state.documents.iter().map(|document| document.path.as_str()).collect(),
+            documents: files(state).collect(),
             tickets: state.tickets.iter().map(TicketSummary::from).collect(),
             // Before `sync` nothing is counted yet.
             coverage: spec.coverage.unwrap_or(Coverage { requirements: 0, covered: 0 }),

@@ -119,7 +119,8 @@ impl Timeline {
             // A newer worker's type is data, and nothing that this version has words for.
             Ok(Decoded::Unknown) => return None,
             Err(error) => {
-                let wording = Wording { text: error.to_string(), details: vec![], notable: true };
+                let text = error.to_string();
+                let wording = Wording { text, details: vec![], command: None, notable: true };
                 return Some(self.told(raw.at, raw.phase, wording));
             }
         };

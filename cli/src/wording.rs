@@ -2,6 +2,8 @@
 //!
 //! Pure. Every known type is named in one match, so that a new one cannot be forgotten.
 
+mod work;
+
 use specwright_shared::finding::Finding;
 use specwright_shared::id::SandboxId;
 use specwright_shared::liveness::LoopKind;
@@ -27,16 +29,18 @@ pub(crate) struct Wording {
     pub(crate) text: String,
     /// More lines that belong to it.
     pub(crate) details: Vec<String>,
+    /// A command to be copied: never cut.
+    pub(crate) command: Option<String>,
     /// Whether it is worth a line of its own beside a live display.
     pub(crate) notable: bool,
 }
 
 fn passing(text: impl Into<String>) -> Option<Wording> {
-    Some(Wording { text: text.into(), details: vec![], notable: false })
+    Some(Wording { text: text.into(), details: vec![], command: None, notable: false })
 }
 
 fn notable(text: impl Into<String>) -> Option<Wording> {
-    Some(Wording { text: text.into(), details: vec![], notable: true })
+    Some(Wording { text: text.into(), details: vec![], command: None, notable: true })
 }
 
 fn with_findings(text: String, findings: &[Finding]) -> Option<Wording> {
@@ -48,7 +52,7 @@ fn with_findings(text: String, findings: &[Finding]) -> Option<Wording> {
     if let Some(more) = findings.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0) {
         details.push(format!("and {more} more"));
     }
-    Some(Wording { text, details, notable: true })
+    Some(Wording { text, details, command: None, notable: true })
 }
 
 /// Says what an event means; `None` for those that only machines need. `sandbox`: whose it is, so
@@ -96,11 +100,14 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
             passing(format!("{how} {from}{}{lines}", file.path))
         }
         Event::LoopDetected(seen) => {
-            let what = match seen.kind {
-                LoopKind::SameCall => "with the same answer",
-                LoopKind::SameError => "with the same error",
-            };
-            notable(format!("a loop: {} {} times {what}", seen.tool, seen.count))
+            let (tool, count) = (&seen.tool, seen.count);
+            notable(match seen.kind {
+                LoopKind::SameCall => format!("a loop: {tool} {count} times with the same answer"),
+                LoopKind::SameError => format!("a loop: {tool} {count} times with the same error"),
+                LoopKind::NoProgress => {
+                    format!("a loop: {count} calls of the model and nothing new came of them")
+                }
+            })
         }
         Event::SubagentInvoked(sub) => {
             let what = sub.description.as_deref().or(sub.subagent_type.as_deref());
@@ -182,6 +189,9 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
             ),
             &failed.findings,
         ),
+        Event::ArtifactCreated(document) if document.path.is_empty() => {
+            passing(format!("made {}, which is in no file", document.name))
+        }
         Event::ArtifactCreated(document) => passing(format!("wrote {}", document.path)),
         Event::SyncStarted(_) => passing("computes coverage and order"),
         Event::SyncCompleted(sync) => passing(format!(
@@ -210,6 +220,7 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
                 "event"
             )
         )),
+        Event::WorkSaved(work) => work::saved(work),
         Event::ExecutionCompleted(_) => passing("run completed"),
         Event::ExecutionFailed(failed) => {
             passing(format!("run ended: {}: {}", failed.outcome, failed.message))

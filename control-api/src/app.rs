@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,10 @@ pub(crate) struct Api {
     pub(crate) heartbeat: Duration,
     /// Since when this control API has been there to take heartbeats.
     pub(crate) started: Instant,
+    /// Cancelled when what a crash had left was looked after once.
+    pub(crate) looked: CancellationToken,
+    /// How many places that lost their workers are looked into at once.
+    pub(crate) salvages: Semaphore,
     /// Everything that runs beside the requests.
     pub(crate) tasks: TaskTracker,
     /// Ends waiting requests and duties.

@@ -26,6 +26,7 @@ pub const HANDED_ON: &[&str] = &[
     "TMPDIR",
     "SSH_AUTH_SOCK",
     "GITHUB_TOKEN",
+    "GITHUB_URL",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",

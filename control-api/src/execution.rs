@@ -32,6 +32,11 @@ pub(crate) enum ExecuteError {
     #[error("the spec {0} is being executed already; cancel it first, or wait for its end")]
     AlreadyExecuting(SpecId),
     #[error(
+        "the spec {0} pauses after the phase at work, which cannot be taken back; resume it when \
+         that has ended, or cancel it"
+    )]
+    Pausing(SpecId),
+    #[error(
         "the spec is completed; name the phase to do again from (`from`, on the command line --from)"
     )]
     Completed,
@@ -57,7 +62,7 @@ impl Refusal for ExecuteError {
     fn kind(&self) -> ProblemType {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
-            Self::AlreadyExecuting(_) => ProblemType::AlreadyExecuting,
+            Self::AlreadyExecuting(_) | Self::Pausing(_) => ProblemType::AlreadyExecuting,
             Self::Completed => ProblemType::IllegalTransition,
             Self::Agent(_) | Self::FromTooLate { .. } | Self::NothingToDo { .. } => {
                 ProblemType::InvalidRequest
@@ -86,8 +91,11 @@ pub(crate) async fn request(
     if agent != DEFAULT_AGENT && agent != REHEARSAL && !agent.starts_with('/') {
         return Err(ExecuteError::Agent(agent.chars().take(80).collect()));
     }
-    if spec.sandbox_id.is_some() {
-        return Err(ExecuteError::AlreadyExecuting(spec.id));
+    if let Some(sandbox) = spec.sandbox_id {
+        let sandbox = store::sandbox::find(write, sandbox).await?;
+        let pauses = sandbox.is_some_and(|sandbox| sandbox.pause_requested);
+        let why = if pauses { ExecuteError::Pausing } else { ExecuteError::AlreadyExecuting };
+        return Err(why(spec.id));
     }
     if spec.status == SpecStatus::Completed && options.from.is_none() {
         return Err(ExecuteError::Completed);

@@ -3,9 +3,9 @@
 //! What holds: `(sandbox, seq)` is an event's identity, so a replay changes nothing and gets the same
 //! answer; a gap is answered with the number that comes next; an older generation is refused; events,
 //! what they mean and the acknowledgement are committed together or not at all; unknown types are
-//! stored and mean nothing; the owner's token is in nothing that is stored. What a terminal event
-//! ended stays as it was: events behind it in the same batch are kept as facts without effect, later
-//! batches are refused.
+//! stored and mean nothing; the owner's token is in nothing that is stored. What has ended stays as it
+//! was: what comes behind the end, in the same batch or later, is kept as a fact without effect, once
+//! and in order, and the answer says that the sandbox has ended.
 
 mod effects;
 mod gate;
@@ -42,9 +42,6 @@ pub(crate) enum IngestError {
     /// A generation that was never handed out.
     #[error("generation {theirs} was never handed out; say hello and use the one in the answer")]
     NeverHandedOut { theirs: u64 },
-    /// The run is over.
-    #[error("the sandbox has ended; nothing more is taken")]
-    Ended,
     /// Numbers are missing.
     #[error("the batch begins at {begins}; the next number that is taken is {expected}")]
     Gap { begins: u64, expected: u64 },
@@ -134,11 +131,9 @@ pub(crate) async fn ingest(
     let acked = run.sandbox.acked_seq;
     let fresh: Vec<RawEvent> = batch.events.into_iter().filter(|event| event.seq > acked).collect();
     let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else {
-        return Ok(Taken { ack: Ack { acked }, spec });
+        let ended = run.sandbox.state == SandboxState::Ended;
+        return Ok(Taken { ack: Ack { acked, ended }, spec });
     };
-    if run.sandbox.state == SandboxState::Ended {
-        return Err(IngestError::Ended);
-    }
     if first.seq != acked + 1 {
         return Err(IngestError::Gap { begins: first.seq, expected: acked + 1 });
     }
@@ -153,7 +148,8 @@ pub(crate) async fn ingest(
     store::sandbox::save_progress(&mut write, &run.sandbox).await?;
     run.save(&mut write).await?;
     write.commit().await?;
-    Ok(Taken { ack: Ack { acked }, spec })
+    let ended = run.sandbox.state == SandboxState::Ended;
+    Ok(Taken { ack: Ack { acked, ended }, spec })
 }
 
 fn check_order(events: &[RawEvent]) -> Result<(), IngestError> {

@@ -6,10 +6,8 @@ mod overdue_messages;
 
 use crate::app::App;
 
-/// Does each duty once, so that the first answer after a crash is true, and starts them all; they end
-/// at shutdown.
-pub(crate) async fn start(app: &App) {
-    gone_sandboxes::look(app).await;
+/// Starts them all; they end at shutdown. [`crate::app::Api::looked`] says when the first look is over.
+pub(crate) fn start(app: &App) {
     app.tasks.spawn(gone_sandboxes::run(app.clone()));
     app.tasks.spawn(overdue_messages::run(app.clone()));
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod local;
 pub(crate) mod lost;
+pub(crate) mod salvage;
 
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
@@ -20,6 +21,14 @@ pub(crate) struct Start {
     pub(crate) spec: SpecId,
     pub(crate) token: SandboxToken,
     pub(crate) options: RunOptions,
+}
+
+/// Whose facts are to be delivered from a place that lost its worker.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) spec: SpecId,
+    pub(crate) token: SandboxToken,
 }
 
 /// Whether something still runs in a place.
@@ -59,6 +68,34 @@ impl Provider {
     pub(crate) fn life(&self, sandbox: SandboxId, place: Option<&Value>) -> Life {
         match self {
             Self::Local(local) => local.life(sandbox, place),
+        }
+    }
+
+    /// Whether a place that lost its worker may hold facts that it had not delivered, and can be reached.
+    pub(crate) fn has_rest(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) -> bool {
+        match self {
+            Self::Local(_) => local::has_rest(&app.data_dir, sandbox, place),
+        }
+    }
+
+    /// Delivers them: by a worker that does nothing else. Comes back when it is gone.
+    pub(crate) async fn deliver_rest(&self, app: &App, rest: Rest) -> Result<(), local::RestError> {
+        match self {
+            Self::Local(local) => local.deliver_rest(app, rest).await,
+        }
+    }
+
+    /// This control API, as a place of its own; what [`Provider::is_gone`] is asked about later.
+    pub(crate) fn ourselves(&self) -> Value {
+        match self {
+            Self::Local(_) => local::ourselves(),
+        }
+    }
+
+    /// Whether such a control API is seen to be gone.
+    pub(crate) fn is_gone(&self, control_api: &Value) -> bool {
+        match self {
+            Self::Local(_) => local::is_gone(control_api),
         }
     }
 

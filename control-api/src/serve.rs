@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::serve::ListenerExt as _;
 use specwright_shared::redact::Redactor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,8 @@ use crate::app::{Api, App};
 use crate::config::Config;
 use crate::private::private_directory;
 use crate::problem::chain;
-use crate::sandboxes::Provider;
 use crate::sandboxes::local::Local;
+use crate::sandboxes::{Provider, salvage};
 use crate::store::{self, Store, StoreError};
 use crate::{auth, reconcile, router};
 
@@ -60,9 +61,15 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let ends_sandboxes = config.end_sandboxes_on_shutdown;
     let app = open(config, &listener).await?;
-    reconcile::start(&app).await;
+    reconcile::start(&app);
 
     let stop_accepting = CancellationToken::new();
+    // A push goes out at once: the system would hold a second small one back for 40 ms.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection may be slow");
+        }
+    });
     let mut server = Box::pin(
         axum::serve(listener, router::build(app.clone()))
             .with_graceful_shutdown(stop_accepting.clone().cancelled_owned())
@@ -119,6 +126,8 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         lease: config.lease,
         heartbeat: config.heartbeat,
         started: Instant::now(),
+        looked: CancellationToken::new(),
+        salvages: tokio::sync::Semaphore::new(salvage::AT_ONCE),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     };

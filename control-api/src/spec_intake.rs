@@ -15,8 +15,8 @@ use crate::store::phase::PhaseRecord;
 use crate::store::spec::Spec;
 use crate::store::{self, StoreError, Write};
 
-/// What a repository may be fetched with. `http` is not among them: what it brings can be changed on
-/// the way.
+/// What a repository may be fetched with. `http` is among them on this machine only: elsewhere, what it
+/// brings can be changed on the way.
 const SCHEMES: [&str; 4] = ["https", "ssh", "git", "file"];
 
 /// The project of a spec without a repository.
@@ -122,10 +122,10 @@ fn first_line(idea: &str) -> String {
 
 fn check_repository(repository: &str) -> Result<(), RepositoryError> {
     if let Some((scheme, rest)) = repository.split_once("://") {
-        if !SCHEMES.contains(&scheme) {
+        let authority = rest.split('/').next().unwrap_or_default();
+        if !(SCHEMES.contains(&scheme) || scheme == "http" && is_here(authority)) {
             return Err(RepositoryError::Scheme(scheme.chars().take(40).collect()));
         }
-        let authority = rest.split('/').next().unwrap_or_default();
         return match authority.rsplit_once('@') {
             // A user's name belongs to an ssh address; with https it can only be a credential.
             Some((user, _)) if scheme == "https" || user.contains(':') => {
@@ -147,6 +147,15 @@ fn check_repository(repository: &str) -> Result<(), RepositoryError> {
     Ok(())
 }
 
+/// Whether a URL leads to a port of this machine.
+fn is_here(authority: &str) -> bool {
+    if authority.contains('@') {
+        return false;
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
+}
+
 /// The last part of a repository's path, without `.git`.
 fn repository_name(repository: &str) -> Option<Line> {
     let last = repository.trim_end_matches('/').rsplit(['/', ':']).next()?;
@@ -166,10 +175,13 @@ mod tests {
         assert_eq!(check_repository(path), Ok(()));
         assert_eq!(check_repository("https://example.org/a/b.git"), Ok(()));
         assert_eq!(check_repository("ssh://git@example.org/a/b"), Ok(()));
+        assert_eq!(check_repository("http://127.0.0.1:8080/a/b"), Ok(()));
         for (bad, why) in [
             ("../x", RepositoryError::Neither),
             ("git@example.org:a/b", RepositoryError::Neither),
             ("http://example.org/a", RepositoryError::Scheme("http".into())),
+            ("http://127.0.0.1@example.org/a", RepositoryError::Scheme("http".into())),
+            ("http://127.0.0.1:x@example.org/a", RepositoryError::Scheme("http".into())),
             ("ext::sh -c date://x", RepositoryError::Scheme("ext::sh -c date".into())),
             ("https://token@example.org/a", RepositoryError::Password),
             ("ssh://git:pw@example.org/a", RepositoryError::Password),

@@ -2,18 +2,23 @@
 //!
 //! What holds: a call counts once however often it is entered, and only under its own id; sums are
 //! exact and only grow; [`Ledger::counted`] is never less than what is known to have been spent, so
-//! a limit on it is a limit on money. A call that is still open counts with what is known of it.
+//! a limit on it is a limit on money. A call that is still open counts with what is known of it; one
+//! that never came to its end, with what it is assumed to have used ([`Unfinished`]).
 //!
 //! Deliberately absent: believing the agent. Its totals are kept to compare, and they count only
 //! where they are higher: a process that was killed never told its last one, and a call that went
 //! round the ledger is in no other account.
+
+mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use crate::budget::Budget;
-use crate::price::{NanoUsd, PriceTable, Tokens};
+use crate::price::NanoUsd;
+
+pub use unfinished::Unfinished;
 
 /// The account of one job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,20 +39,24 @@ impl Ledger {
         }
     }
 
-    /// A call is over. Entered twice it counts once; `false` the second time.
-    pub fn enter(&mut self, call: Uuid, cost: Option<NanoUsd>, assumed: NanoUsd) -> bool {
+    /// A call is over: what it cost, if that is known, and what a budget counts for it, which is more
+    /// where something is assumed. Entered twice it counts once; `false` the second time.
+    pub fn enter(&mut self, call: Uuid, cost: Option<NanoUsd>, counted: NanoUsd) -> bool {
         self.open.remove(&call);
         if !self.entered.insert(call) {
             return false;
         }
-        match cost {
-            Some(cost) => self.known = self.known.plus(cost),
-            None => {
-                self.unpriced += 1;
-                self.assumed = self.assumed.plus(assumed);
-            }
-        }
+        self.unpriced += u64::from(cost.is_none());
+        let known = cost.unwrap_or_default();
+        self.known = self.known.plus(known);
+        self.assumed = self.assumed.plus(counted.minus(known));
         true
+    }
+
+    /// Whether a call was entered.
+    #[must_use]
+    pub fn has(&self, call: Uuid) -> bool {
+        self.entered.contains(&call)
     }
 
     /// The agent says that a turn cost this.
@@ -85,12 +94,6 @@ impl Ledger {
     pub fn may_start(&self, budget: Budget) -> bool {
         budget.allows(self.counted())
     }
-}
-
-/// What a call costs by the table, and what a budget counts when the table does not say.
-#[must_use]
-pub fn price(table: &PriceTable, model: &str, tokens: &Tokens) -> (Option<NanoUsd>, NanoUsd) {
-    (table.cost(model, tokens), table.at_most(tokens))
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-pub use loops::{ERRORS_MAX, LoopKind, LoopSeen, Loops, REPEATS_MAX};
+pub use loops::{
+    BUDGET_SHARE_PERCENT, ERRORS_MAX, LoopKind, LoopSeen, Loops, REPEATS_MAX, TOKENS_MAX,
+};
 pub use signals::{
     AgentSignals, ClockJump, OPEN_TOOLS_MAX, OpenTool, Operation, Signals, WorkerState,
 };

@@ -135,11 +135,18 @@ impl Plan {
     /// The first state of a run by this plan, and its first effects.
     #[must_use]
     pub fn open(&self) -> (RunState, Vec<Effect>) {
+        self.open_at(1)
+    }
+
+    /// The same for a run that was cut off in this attempt of its first phase: it is taken up, not
+    /// counted anew.
+    #[must_use]
+    pub fn open_at(&self, attempt: u8) -> (RunState, Vec<Effect>) {
         if self.until < self.start {
             let outcome = Outcome::Succeeded;
             return (RunState::Done { outcome }, vec![Effect::Finish { outcome }]);
         }
-        let (phase, attempt) = (self.start, 1);
+        let (phase, attempt) = (self.start, attempt.clamp(1, self.max_attempts.get()));
         let begin = Effect::Begin { phase, attempt, opening: Opening::Fresh };
         (RunState::Ready { phase, attempt }, vec![begin])
     }

@@ -2,7 +2,10 @@
 //!
 //! Holds: after [`Redactor::text`] no known secret is left in the text, neither as it is, nor
 //! JSON-escaped (once or twice: a tool's result is JSON inside JSON), nor inside base64 at any of
-//! its three alignments. Deliberately absent: guessing what looks like a secret.
+//! its three alignments. In text that comes in pieces, or of which only a piece is there, [`Flow`] finds
+//! what lies across a border. Deliberately absent: guessing what looks like a secret.
+
+mod flow;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +17,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
+
+pub use flow::Flow;
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
@@ -66,35 +71,44 @@ impl Redactor {
         if self.forms.is_empty() {
             return Cow::Borrowed(text);
         }
+        let spans = self.spans(text);
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
+        }
         let mut clean = String::new();
         let mut copied = 0;
-        // The span being hidden. Overlapping finds are joined, so that hiding one secret cannot
-        // leave the tail of another in sight.
-        let mut hidden: Option<(usize, usize)> = None;
-        for (start, byte) in text.bytes().enumerate() {
-            let rest = &text.as_bytes()[start..];
-            let found = self.forms[usize::from(byte)]
-                .iter()
-                // Longest first, so the first that fits reaches farthest.
-                .find(|form| rest.starts_with(form.as_bytes()));
-            let Some(form) = found else { continue };
-            let end = start + form.len();
-            hidden = match hidden {
-                Some((from, to)) if start < to => Some((from, to.max(end))),
-                Some((from, to)) => {
-                    clean.push_str(&text[copied..from]);
-                    clean.push_str(REDACTED);
-                    copied = to;
-                    Some((start, end))
-                }
-                None => Some((start, end)),
-            };
+        for (from, to) in spans {
+            clean.push_str(&text[copied..from]);
+            clean.push_str(REDACTED);
+            copied = to;
         }
-        let Some((from, to)) = hidden else { return Cow::Borrowed(text) };
-        clean.push_str(&text[copied..from]);
-        clean.push_str(REDACTED);
-        clean.push_str(&text[to..]);
+        clean.push_str(&text[copied..]);
         Cow::Owned(clean)
+    }
+
+    /// What is to be hidden, in order. Overlapping finds are joined, so that hiding one secret cannot
+    /// leave the tail of another in sight.
+    fn spans(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        for (start, byte) in text.bytes().enumerate() {
+            let Some(forms) = self.forms.get(usize::from(byte)) else { break };
+            let rest = &text.as_bytes()[start..];
+            // Longest first, so the first that fits reaches farthest.
+            let Some(form) = forms.iter().find(|form| rest.starts_with(form.as_bytes())) else {
+                continue;
+            };
+            let end = start + form.len();
+            match spans.last_mut() {
+                Some((_, to)) if start < *to => *to = end.max(*to),
+                _ => spans.push((start, end)),
+            }
+        }
+        spans
+    }
+
+    /// Bytes of the longest form of a secret.
+    fn longest(&self) -> usize {
+        self.forms.iter().flatten().map(String::len).max().unwrap_or_default()
     }
 
     /// The same for every string of a JSON value, keys and numbers included.

@@ -1,5 +1,6 @@
 //! What the whole-system scenarios are made of: the fake Messages API, the programs under test, the
-//! repositories that they run on, and the checker of the architecture.
+//! repositories that they run on, and the checkers of the
+//! architecture and of the table of incidents.
 //!
 //! The model is the only actor on a script. Everything else in a scenario is real: processes,
 //! sockets, SQLite, git, and the Claude CLI.
@@ -7,6 +8,8 @@
 pub mod architecture;
 pub mod chaos;
 pub mod fault_proxy;
+pub mod git_server;
+pub mod incidents;
 pub mod messages_api;
 pub mod repository;
 pub mod sample;

@@ -69,6 +69,9 @@ const TERMINATED_PATIENCE: Duration = Duration::from_millis(1700);
 /// And what is left is killed and gone within this: 3 s for all of it together.
 const KILLED_PATIENCE: Duration = Duration::from_millis(900);
 
+/// What the end of an agent and its tree may take in all.
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(3);
+
 /// A dropped agent is ended at once; dropping blocks this long at most.
 const DROPPED_PATIENCE: Duration = Duration::from_millis(200);
 

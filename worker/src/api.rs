@@ -89,6 +89,16 @@ impl Api {
         sandbox_id: SandboxId,
         token: Secret,
     ) -> Result<Self, ApiError> {
+        Self::with_stream_silence(control_api, sandbox_id, token, STREAM_SILENCE)
+    }
+
+    /// The same; a stream of messages may be silent for so long.
+    pub(crate) fn with_stream_silence(
+        control_api: &reqwest::Url,
+        sandbox_id: SandboxId,
+        token: Secret,
+        stream_silence: Duration,
+    ) -> Result<Self, ApiError> {
         let builder = || {
             let builder = reqwest::Client::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -98,7 +108,7 @@ impl Api {
             if is_loopback(control_api) { builder.no_proxy() } else { builder }
         };
         let http = builder().timeout(REQUEST_TIMEOUT).build().map_err(unreachable)?;
-        let streaming = builder().read_timeout(STREAM_SILENCE).build().map_err(unreachable)?;
+        let streaming = builder().read_timeout(stream_silence).build().map_err(unreachable)?;
         let base = format!("{}/sandboxes/{sandbox_id}", control_api.as_str().trim_end_matches('/'));
         Ok(Self { http, streaming, base, token })
     }

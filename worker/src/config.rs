@@ -136,6 +136,11 @@ pub(crate) fn dies_with_parent() -> bool {
     std::env::var_os("DIE_WITH_PARENT").is_some_and(|value| value == "1")
 }
 
+/// The process that started this one, by its own word (`PARENT_PID`).
+pub(crate) fn parent() -> Option<i32> {
+    std::env::var("PARENT_PID").ok()?.parse().ok()
+}
+
 /// Settings that were refused; one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct WrongSettings(pub Vec<String>);

@@ -7,6 +7,7 @@
 //! - what was acknowledged is never sent again, unless the control API asks for it; an answer that
 //!   comes late and says less than is known changes nothing;
 //! - a batch goes as soon as it is full, else [`LINGER`] after its first event;
+//! - when an answer says that the sandbox has ended, the run is told at once, and the rest is shipped;
 //! - each refusal has its own reaction (the table is [`Courier::refused`]): an older generation ends
 //!   delivery, a refused token is told once and tried slowly, a batch that is too large is halved, an
 //!   event that is wrong is put aside with the reason, and something else goes out under its number.
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use specwright_shared::wire::event::RawEvent;
-use specwright_shared::wire::sandbox::{BATCH_MAX_BYTES, BATCH_MAX_EVENTS, Batch};
+use specwright_shared::wire::sandbox::{Ack, BATCH_MAX_BYTES, BATCH_MAX_EVENTS, Batch};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +49,7 @@ const ENVELOPE_BYTES: usize = 64 * 1024;
 pub enum DeliverProblem {
     /// A newer generation took over; nothing of ours is taken any more.
     Fenced,
-    /// The control API ended this sandbox.
+    /// The control API ended this sandbox; it goes on taking what we have.
     SandboxEnded,
     /// An event was refused for good; something else went out under its number.
     EventRefused {
@@ -90,6 +91,8 @@ pub(crate) struct Courier {
     pub(crate) limit: usize,
     /// Whether a refusal of us was told already.
     pub(crate) told_refused: bool,
+    /// Whether the sandbox's end was told already.
+    pub(crate) told_ended: bool,
 }
 
 /// Whether delivery goes on after an answer.
@@ -121,6 +124,7 @@ impl Courier {
             replaced: BTreeMap::new(),
             limit: BATCH_MAX_EVENTS,
             told_refused: false,
+            told_ended: false,
         };
         (courier, seen)
     }
@@ -164,7 +168,12 @@ impl Courier {
                 }
             };
             match self.post(&parcel).await {
-                Ok(acked) => self.acknowledged(acked),
+                Ok(ack) => {
+                    self.acknowledged(ack.acked);
+                    if ack.ended {
+                        self.tell_ended().await;
+                    }
+                }
                 Err(error) => match self.refused(&batch, &error).await {
                     Next::Go => {}
                     Next::Pause => tokio::time::sleep(REFUSED_PAUSE).await,
@@ -191,18 +200,17 @@ impl Courier {
         Batch { generation: self.generation, events }
     }
 
-    async fn post(&self, parcel: &Parcel) -> Result<u64, ApiError> {
+    async fn post(&self, parcel: &Parcel) -> Result<Ack, ApiError> {
         let retries = ExponentialBuilder::new()
             .with_min_delay(RETRY_FIRST)
             .with_max_delay(RETRY_MAX)
             .without_max_times()
             .with_jitter();
-        let answer = (|| self.api.events(parcel))
+        (|| self.api.events(parcel))
             .retry(retries)
             .when(ApiError::is_transient)
             .notify(|error, pause| tracing::warn!(%error, ?pause, "events wait in the spool"))
-            .await;
-        answer.map(|ack| ack.acked)
+            .await
     }
 
     fn acknowledged(&mut self, acked: u64) {

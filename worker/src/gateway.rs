@@ -4,7 +4,8 @@
 //! real credential is put in here and is nowhere else. Two routes exist, for `POST` only. Everything
 //! else of a request and its answer passes unchanged and unbuffered, in both directions, but for
 //! `accept-encoding`: answers come uncompressed, so that their usage can be read as they pass.
-//! Every call of the model is entered in the ledger once and told to the run ([`ModelFact`]); none
+//! Every call of the model is entered in the ledger once and told to the run ([`ModelFact`]); it is on
+//! disk before it is made ([`Journal`]), so that it counts also if this process dies in its middle; none
 //! starts when the budget is spent.
 //!
 //! Deliberately absent: retries (the agent makes its own), any change of a body, and what follows
@@ -13,6 +14,7 @@
 mod account;
 mod call;
 mod forward;
+mod journal;
 mod meter;
 mod refusal;
 mod retry_after;
@@ -40,6 +42,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use account::Account;
+
+pub use journal::Journal;
 
 /// The route of calls that cost.
 const MESSAGES: &str = "/v1/messages";
@@ -81,6 +85,8 @@ pub struct Metering {
     pub ledger: Ledger,
     /// The limit.
     pub budget: Budget,
+    /// Where calls under way are written down.
+    pub journal: Journal,
     /// How long a call may go without bytes.
     pub patience: Patience,
     /// Who is told.
@@ -157,6 +163,7 @@ struct Shared {
     /// 0: no answer yet, or none to the last request.
     last_status: AtomicU16,
     account: Account,
+    journal: Journal,
     patience: Patience,
     facts: mpsc::Sender<ModelFact>,
     open_calls: watch::Sender<usize>,
@@ -201,6 +208,7 @@ impl Gateway {
             dummy_key: dummy_key.clone(),
             last_status: AtomicU16::new(0),
             account: Account::new(metering.ledger, metering.budget),
+            journal: metering.journal,
             patience: metering.patience,
             facts: metering.facts,
             open_calls: watch::Sender::new(0),
@@ -250,6 +258,11 @@ impl Gateway {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.shared.account.ledger().clone()
+    }
+
+    /// The entry of a call is kept elsewhere now.
+    pub fn recorded(&self, call: Uuid) {
+        self.shared.journal.entered(call);
     }
 
     /// Enters what the agent says a turn cost, beside the calls.

@@ -155,6 +155,9 @@ impl Health {
         match self.api.heartbeat(&heartbeat).await {
             Ok(answer) => answer.stop.map(Arrival::Stop),
             Err(error) if error.problem() == Some(ProblemType::Fenced) => Some(Arrival::Fenced),
+            Err(error) if error.problem() == Some(ProblemType::SandboxEnded) => {
+                Some(Arrival::Ended)
+            }
             Err(error) => {
                 tracing::warn!(%error, "a heartbeat was not taken");
                 None

@@ -27,6 +27,8 @@ pub(crate) enum Arrival {
     Pause,
     /// A newer generation took over.
     Fenced,
+    /// The control API has ended this sandbox.
+    Ended,
     /// The inbox cannot be written.
     Broken(String),
 }

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod health;
 pub mod inbox;
 mod log;
+mod own_program;
 pub mod phases;
 pub mod rehearsal;
 pub mod run;
@@ -42,12 +43,18 @@ pub fn main_from_env() -> ExitCode {
             return ExitCode::from(WRONG_SETTINGS);
         }
     };
-    if config.die_with_parent
-        && let Err(error) =
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
-    {
-        eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
-        return ExitCode::from(WRONG_SETTINGS);
+    if config.die_with_parent {
+        match supervise::parent::end_with(config::parent()) {
+            Ok(true) => {}
+            Ok(false) => {
+                eprintln!("the process that started this worker is gone: nothing is begun");
+                return ExitCode::from(specwright_shared::outcome::Outcome::Cancelled.exit_code());
+            }
+            Err(error) => {
+                eprintln!("DIE_WITH_PARENT=1 was asked for, but the system refuses: {error}");
+                return ExitCode::from(WRONG_SETTINGS);
+            }
+        }
     }
     log::to_stderr(&config.log_filter, config.redactor());
     if let Err(error) = hidden {

@@ -7,22 +7,27 @@
 //! In order: [`arrival`] (lock, hello) → [`setup`] (spool, workspace, tasks) → [`drive`] (phases:
 //! [`attempt`] begins, [`process`] starts the agent, [`resume`] takes
 //! up one that died with the worker, [`facts`] writes down what it does, [`judge`]
-//! weighs what came of it, [`vigil`] watches what takes too long, [`mail`] brings messages to it) → [`saved`] (the transcript) and
-//! [`ending`] (terminal event, flush).
+//! weighs what came of it ([`turns`]: whose turn it was), [`vigil`] watches what takes too long,
+//! [`mail`] brings messages to it, [`interrupt`] breaks off what it does) → [`drain`] (it comes to rest), [`saved`] (work in progress,
+//! transcript) and [`ending`] (terminal event, flush).
 
 mod arrival;
 mod attempt;
 mod calls;
+mod drain;
 mod drive;
 mod ending;
 mod facts;
+mod interrupt;
 mod judge;
+mod left;
 mod mail;
 mod process;
 mod resume;
 mod saved;
 mod setup;
 mod signals;
+mod turns;
 mod vigil;
 mod wake;
 

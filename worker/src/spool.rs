@@ -50,7 +50,7 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use fold::Fold;
+pub use fold::{Fold, Open};
 pub use limits::{Limits, SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
 pub(crate) use reader::SpoolReader;
 
@@ -226,6 +226,13 @@ impl Recovered {
         let directory = self.disk.directory.clone();
         let mut disk = self.disk;
         disk.limits = self.limits;
+        disk.reserve();
+        if last == 0 && !disk.has_reserve() {
+            // Nothing is lost yet by not beginning; later it would be the report of the end.
+            let bytes = self.limits.reserve_bytes;
+            let why = format!("there is no room for the report of the run's end ({bytes} bytes)");
+            return Err(SpoolError::Open { path: directory, why });
+        }
         let writer = writer::Writer {
             disk,
             last,

@@ -6,14 +6,16 @@
 //! - A worker that crashed (a signal, a panic) is started again, a bounded number of times
 //!   ([`tries`]). Before that, everything that it left behind is ended: we are the sub-reaper above
 //!   it, so whatever it had started, also in sessions of their own, descends from us by then.
-//! - SIGTERM and SIGINT are passed on, each time; after the first, nothing is started again.
+//! - SIGTERM, SIGINT and SIGHUP are passed on, each time; after the first, nothing is started again.
 //! - Orphans are reaped as they end: this may be process 1 of a container.
 //! - When we end, however, the worker is asked to end (parent-death signal).
 //! - Our own environment holds no secret ([`hide`]).
 //!
 //! Deliberately absent: what a run is. The worker folds its spool and inbox and goes on by itself.
 
+pub(crate) mod hangup;
 pub(crate) mod hide;
+pub(crate) mod parent;
 mod tries;
 
 use std::ffi::OsString;
@@ -29,6 +31,8 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::agent::{cgroup, table};
 use crate::config::handover;
+use crate::own_program::own_program;
+use hangup::Hangup;
 use tries::{RESTARTS_MAX, Tries, WINDOW};
 
 /// How long the end of what a dead worker left behind may take. Killed processes go within
@@ -56,8 +60,9 @@ pub fn main(worker: Vec<OsString>) -> ExitCode {
 }
 
 fn supervise(arguments: Vec<OsString>) -> io::Result<ExitCode> {
-    if crate::config::dies_with_parent() {
-        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    if crate::config::dies_with_parent() && !parent::end_with(crate::config::parent())? {
+        tracing::error!("whoever started this is gone");
+        return Ok(ExitCode::from(Outcome::Cancelled.exit_code()));
     }
     let secrets = if handover::are_on_stdin() { Some(handover::take()?) } else { None };
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -69,6 +74,7 @@ fn supervise(arguments: Vec<OsString>) -> io::Result<ExitCode> {
             secrets,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: hangup::listen()?,
             orphans: signal(SignalKind::child())?,
             asked: false,
             worker: None,
@@ -83,6 +89,7 @@ struct Supervisor {
     secrets: Option<Vec<u8>>,
     terminate: unix::Signal,
     interrupt: unix::Signal,
+    hangup: Hangup,
     orphans: unix::Signal,
     /// Whether we were asked to end.
     asked: bool,
@@ -128,8 +135,9 @@ impl Supervisor {
     }
 
     fn start(&self) -> io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program()?);
         command.args(&self.arguments).env("DIE_WITH_PARENT", "1");
+        command.env("PARENT_PID", std::process::id().to_string());
         let Some(secrets) = &self.secrets else {
             return command.stdin(Stdio::null()).spawn();
         };
@@ -158,6 +166,10 @@ impl Supervisor {
                     self.asked = true;
                     pass_on(Signal::INT);
                 }
+                () = self.hangup.next() => {
+                    self.asked = true;
+                    pass_on(Signal::HUP);
+                }
                 _ = self.orphans.recv() => table::reap_children(pid),
             }
         }
@@ -167,6 +179,7 @@ impl Supervisor {
         tokio::select! {
             _ = self.terminate.recv() => true,
             _ = self.interrupt.recv() => true,
+            () = self.hangup.next() => true,
             () = tokio::time::sleep(pause) => false,
         }
     }

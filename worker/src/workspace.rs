@@ -10,13 +10,16 @@
 //! - planning changes nothing: the place is compared before and after each attempt; a clone is put
 //!   back, a directory that we did not clone is not touched, its changes are named.
 //!
-//! Deliberately absent: submodules (not fetched), the history of a local repository, and pushing.
+//! Deliberately absent: submodules (not fetched) and the history of a local repository.
 
+mod beside;
 mod clone;
 mod fingerprint;
 mod git;
 mod overlay;
 mod push;
+mod remote;
+pub(crate) mod rescue;
 mod shadow;
 mod status;
 pub(crate) mod watch;
@@ -25,16 +28,20 @@ pub(crate) mod watch;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use specwright_shared::redact::Redactor;
+use specwright_shared::wire::event::{WorkKept, WorkSaved};
 
-use crate::config::{Config, Secret};
+use crate::config::Config;
 
 pub(crate) use fingerprint::Fingerprint;
 use git::Git;
 pub use git::GitError;
 pub use push::PushError;
 use push::may_push;
+use remote::Remote;
+use rescue::Rescue;
 use shadow::Shadow;
 
 /// Where a clone comes from.
@@ -43,7 +50,7 @@ enum Source {
     /// A work tree on this machine, as it stands.
     Local(PathBuf),
     /// What is committed at a URL.
-    Remote { url: String, branch: Option<String>, token: Option<Secret> },
+    Remote { remote: Remote, branch: Option<String> },
 }
 
 /// Why there is no workspace.
@@ -83,6 +90,20 @@ pub enum WorkspaceError {
         /// Some of the branches that are there.
         branches: String,
     },
+    /// The branch to start from is not there.
+    #[error(
+        "{url} has no branch `{branch}`; set BASE_BRANCH to one that is there, or leave it out for \
+         the default branch"
+    )]
+    NoBranch {
+        /// Where.
+        url: String,
+        /// The name.
+        branch: String,
+    },
+    /// Git took the work, and does not have it.
+    #[error("git was given `{0}` and has another commit there")]
+    NotKept(String),
     /// An address of a kind that is not cloned.
     #[error("`{0}` cannot be cloned; an absolute path or an https, http, ssh, git or file URL can")]
     Address(String),
@@ -137,7 +158,7 @@ pub(crate) struct Workspace {
 #[derive(Debug)]
 enum Kind {
     /// A clone of ours; `snapshot` is the commit that it is put back to.
-    Clone { git: Git, snapshot: String },
+    Clone { git: Git, snapshot: String, remote: Option<Remote> },
     /// A directory that was there.
     Directory,
 }
@@ -186,9 +207,26 @@ impl Workspace {
         Some(Shadow::of(git, &config.state_dir, Redactor::new(config.secrets())))
     }
 
+    /// Keeps what was changed in it, until `deadline` at most.
+    pub(crate) async fn save(
+        &self,
+        config: &Config,
+        changed: &Changed,
+        deadline: Instant,
+    ) -> WorkSaved {
+        let Kind::Clone { git, snapshot, remote } = &self.kind else {
+            let files = changed.count as u64;
+            let why = "WORKSPACE_DIR is not a clone of ours".to_owned();
+            let kept = WorkKept::Untouched;
+            return WorkSaved { kept, files, reason: Some(why), ..rescue::nothing() };
+        };
+        let (base, remote) = (self.commit.as_deref(), remote.as_ref());
+        Rescue { config, clone: git, base, snapshot, remote }.keep(deadline).await
+    }
+
     /// Puts a clone back. `false`: it is not ours to put back.
     pub(crate) async fn restore(&self) -> Result<bool, WorkspaceError> {
-        let Kind::Clone { git, snapshot } = &self.kind else { return Ok(false) };
+        let Kind::Clone { git, snapshot, .. } = &self.kind else { return Ok(false) };
         git.restore(snapshot).await?;
         Ok(true)
     }
@@ -197,20 +235,18 @@ impl Workspace {
 fn source(config: &Config, repository: Option<&str>) -> Result<Option<Source>, WorkspaceError> {
     let branch = config.github.base_branch.clone();
     let Some(repository) = repository else {
-        return Ok(config.github.repo.as_ref().map(|repo| Source::Remote {
-            url: format!("https://github.com/{repo}"),
-            branch,
-            token: config.github.token.clone(),
-        }));
+        return Ok(config
+            .github
+            .repo
+            .as_ref()
+            .map(|repo| Source::Remote { remote: Remote::on_github(config, repo), branch }));
     };
     if Path::new(repository).is_absolute() {
         return Ok(Some(Source::Local(PathBuf::from(repository))));
     }
     let known = ["https://", "http://", "ssh://", "git://", "file://"];
     if known.iter().any(|scheme| repository.starts_with(scheme)) {
-        let github = repository.starts_with("https://github.com/");
-        let token = config.github.token.clone().filter(|_| github);
-        return Ok(Some(Source::Remote { url: repository.to_owned(), branch, token }));
+        return Ok(Some(Source::Remote { remote: Remote::at(config, repository), branch }));
     }
     Err(WorkspaceError::Address(repository.to_owned()))
 }

@@ -10,6 +10,9 @@ use crate::exit::{Exit, Failure};
 /// The schemes that a sandbox can clone from.
 const SCHEMES: [&str; 4] = ["https://", "ssh://", "git://", "file://"];
 
+/// The same on this machine only: elsewhere, what it brings can be changed on the way.
+const SCHEMES_HERE: [&str; 3] = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+
 /// Why a repository cannot be planned for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RepositoryError {
@@ -105,7 +108,8 @@ pub(crate) async fn resolve(
     }
     let place = match repo {
         Some(url) if url.contains("://") => {
-            let known = SCHEMES.iter().any(|scheme| url.starts_with(scheme));
+            let mut known = SCHEMES.iter().chain(&SCHEMES_HERE);
+            let known = known.any(|scheme| url.starts_with(scheme));
             return known.then(|| url.to_owned()).ok_or(RepositoryError::Scheme(url.to_owned()));
         }
         Some(place) if same_machine => here.join(place),

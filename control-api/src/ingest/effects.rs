@@ -112,7 +112,8 @@ pub(super) async fn apply(
         | Event::SyncCompleted(_)
         | Event::TicketsCreated(_)
         | Event::EventRefused(_)
-        | Event::EventsDropped(_) => {}
+        | Event::EventsDropped(_)
+        | Event::WorkSaved(_) => {}
     }
     Ok(())
 }

@@ -29,6 +29,14 @@ fn execution_completed(worker: &mut Worker<'_>) -> specwright_shared::wire::even
     worker.event("spec.execution_completed", None, data)
 }
 
+fn execution_failed(worker: &mut Worker<'_>) -> specwright_shared::wire::event::RawEvent {
+    let data = json!({
+        "outcome": "agent_error", "failed_phase": null, "message": "broke", "cost_usd": 0.0,
+        "duration_ms": 1,
+    });
+    worker.event("spec.execution_failed", None, data)
+}
+
 #[tokio::test]
 async fn a_whole_run_becomes_a_completed_spec_with_tickets() {
     let api = Running::with_waiting_worker().await;
@@ -87,8 +95,33 @@ async fn a_whole_run_becomes_a_completed_spec_with_tickets() {
     assert_eq!(events.iter().filter(|(_, kind)| kind == "spec.tickets_created").count(), 1);
     // Terminal is final.
     let late = worker.event("spec.progress", None, json!({ "message": "late" }));
-    let (status, problem) = worker.send(&[late]).await;
-    assert_eq!((status, &problem["type"]), (409, &json!("sandbox-ended")));
+    let (status, answer) = worker.send(&[late]).await;
+    assert_eq!((status, &answer["ended"]), (200, &json!(true)));
+    assert_eq!(api.get(&format!("/api/v1/specs/{spec}")).await.1["status"], "completed");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_an_hour_changes_no_order_and_loses_nothing() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let before = worker.event("spec.progress", None, json!({ "message": "before" }));
+    worker.report(std::slice::from_ref(&before)).await;
+    let mut after = worker.event("spec.progress", None, json!({ "message": "after" }));
+    let hour = 3_600_000_000;
+    after.at = specwright_shared::time::Timestamp::from_micros(before.at.as_micros() - hour);
+    let mut end = execution_failed(&mut worker);
+    end.at = after.at;
+    worker.report(&[after, end]).await;
+    let spec = launched.spec.id;
+    let (_, page) = api.get(&format!("/api/v1/specs/{spec}/events?limit=200")).await;
+    let said: Vec<_> = page["items"].as_array().unwrap().iter().collect();
+    let messages: Vec<_> = said.iter().take(2).map(|one| &one["data"]["message"]).collect();
+    assert_eq!(messages, ["before", "after"]);
+    let positions: Vec<_> = said.iter().map(|one| one["position"].as_u64().unwrap()).collect();
+    assert_eq!(positions, (1..=said.len() as u64).collect::<Vec<_>>());
+    api.until_spec(spec, "failed").await;
     api.end().await;
 }
 
@@ -232,7 +265,9 @@ async fn a_run_that_was_to_stop_early_leaves_a_draft_and_goes_on_from_there() {
     assert_eq!(status, 202, "{launched}");
     let sandbox = launched["sandbox_id"].as_str().unwrap().parse().unwrap();
     let worker = Worker::hello(&api, sandbox).await;
-    let specwright_shared::wire::sandbox::Job::Spec(job) = &worker.welcome.job;
+    let specwright_shared::wire::sandbox::Job::Spec(job) = &worker.welcome.job else {
+        panic!("{:?}", worker.welcome.job)
+    };
     assert_eq!((job.start, job.until), (Phase::Design, Phase::Complete));
     assert!(job.accepted.has(Phase::Requirements) && !job.accepted.has(Phase::Design));
     api.end().await;
@@ -420,5 +455,59 @@ async fn the_owners_token_is_in_nothing_that_is_stored() {
         holds += usize::from(has("I read [redacted]"));
     }
     assert!(holds > 0, "it was looked for where events are");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn late_facts_are_kept_once_and_in_order_and_change_nothing() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let spec = launched.spec.id;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    complete_until(&mut worker, Phase::Explore).await;
+    let cancel = json!({ "force": true, "reason": "enough" });
+    let (status, _) = api.post(&format!("/api/v1/specs/{spec}/cancel"), &cancel).await;
+    assert_eq!(status, 200);
+    let before = api.get(&format!("/api/v1/specs/{spec}")).await.1;
+    let stored = positions(&api, spec).await.len();
+
+    // It comes back: it has gone on, spent money and come to its end.
+    let requirements = Some(Phase::Requirements);
+    let started = worker.event("spec.phase_started", requirements, json!({ "max_attempts": 3 }));
+    let document = documents::of(Phase::Requirements);
+    let completed = worker.completed(Phase::Requirements, document.as_ref());
+    let call = json!({ "call_id": uuid::Uuid::nil(), "cost_usd": 0.25, "counted_usd": 0.25 });
+    let call = worker.event("agent.model_call", requirements, call);
+    let failed = json!({
+        "outcome": "agent_error", "failed_phase": "design", "message": "broke", "cost_usd": 0.0,
+        "duration_ms": 1,
+    });
+    let end = worker.event("spec.execution_failed", requirements, failed);
+    let late = [started, completed, call, end];
+    for _ in 0..2 {
+        let (status, answer) = worker.send(&late).await;
+        let acked = worker.welcome.acked + 6;
+        assert_eq!((status, answer), (200, json!({ "acked": acked, "ended": true })));
+    }
+
+    let kinds: Vec<String> =
+        positions(&api, spec).await.into_iter().skip(stored).map(|(_, kind)| kind).collect();
+    let sent: Vec<&str> = late.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, sent);
+    let mut after = api.get(&format!("/api/v1/specs/{spec}")).await.1;
+    for counts in ["updated_at", "events"] {
+        after[counts] = before[counts].clone();
+    }
+    assert_eq!(after, before);
+    let (_, phase) = api.get(&format!("/api/v1/specs/{spec}/phases/requirements")).await;
+    assert_eq!(phase["status"], "pending");
+    // Nor does a hello bring it back to life: there is nothing to do but to deliver.
+    let newer = Worker::hello(&api, launched.sandbox_id).await;
+    assert_eq!(newer.welcome.job, specwright_shared::wire::sandbox::Job::Deliver);
+    let (_, sandbox) = api.get(&format!("/api/v1/sandboxes/{}", launched.sandbox_id)).await;
+    assert_eq!((&sandbox["state"], &sandbox["outcome"]), (&json!("ended"), &json!("cancelled")));
+    // Fenced off is fenced off, ended or not.
+    let (status, problem) = worker.send(&late).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("fenced")));
     api.end().await;
 }

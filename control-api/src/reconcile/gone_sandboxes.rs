@@ -1,4 +1,4 @@
-//! Finds sandboxes that are gone without a report, and ends them as `lost`.
+//! Finds sandboxes that are gone without a report, has what they left delivered, and ends them.
 //!
 //! Two facts prove it: the worker's process is gone (where it can be seen from here), or the lease
 //! ran out while this control API was there to renew it. A worker whose process is seen alive is
@@ -10,28 +10,25 @@ use specwright_shared::outcome::Outcome;
 
 use crate::app::App;
 use crate::problem::chain;
-use crate::sandboxes::{Life, lost};
+use crate::sandboxes::{Life, salvage};
 use crate::store::sandbox::Sandbox;
 use crate::store::{self, StoreError};
 
 /// How often to look: a person who watches should not wonder for long.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Looks every two seconds until shutdown.
+/// Looks at once, so that the first answer after a crash is true, and then every two seconds until
+/// shutdown.
 pub(super) async fn run(app: App) {
     loop {
+        if let Err(error) = round(&app).await {
+            tracing::error!(error = chain(&error), "sandboxes could not be looked after");
+        }
+        app.looked.cancel();
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = app.shutdown.cancelled() => return,
         }
-        look(&app).await;
-    }
-}
-
-/// Looks once.
-pub(super) async fn look(app: &App) {
-    if let Err(error) = round(app).await {
-        tracing::error!(error = chain(&error), "sandboxes could not be looked after");
     }
 }
 
@@ -39,14 +36,21 @@ async fn round(app: &App) -> Result<(), StoreError> {
     let mut session = app.store.read().await?;
     let sandboxes = store::sandbox::not_ended(&mut session).await?;
     drop(session);
-    for sandbox in sandboxes {
-        end_if_gone(app, &sandbox).await?;
+    // Side by side: one whose facts are delivered must not keep the others waiting.
+    let looks = sandboxes.into_iter().map(async |sandbox| end_if_gone(app, &sandbox).await);
+    let looks: Vec<_> = looks.collect();
+    for looked in futures_util::future::join_all(looks).await {
+        looked?;
     }
     Ok(())
 }
 
-/// Ends a sandbox as lost when it is proven to be gone. Says whether it was.
+/// Ends a sandbox when it is proven to be gone: by its own report if that was left in its place, else
+/// as lost. Says whether it was lost.
 pub(crate) async fn end_if_gone(app: &App, sandbox: &Sandbox) -> Result<bool, StoreError> {
+    if salvage::is_under_way(app, sandbox) {
+        return Ok(false);
+    }
     let lease_ran_out = app.leases_can_be_judged() && sandbox.lease_expires_at < app.now();
     let why = match app.provider.life(sandbox.id, sandbox.place.as_ref()) {
         Life::Alive => return Ok(false),
@@ -58,5 +62,5 @@ pub(crate) async fn end_if_gone(app: &App, sandbox: &Sandbox) -> Result<bool, St
     };
     // A worker that is gone may have left its agent, when nobody was there to see it end.
     app.provider.end(app, sandbox.id, sandbox.place.as_ref()).await;
-    lost::end_unreported(app, sandbox.id, Outcome::Lost, &why).await
+    salvage::then_end(app, sandbox.id, Outcome::Lost, &why).await
 }

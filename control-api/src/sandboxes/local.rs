@@ -3,7 +3,8 @@
 //!
 //! What holds: every worker that this process started is observed until it exits; a worker that
 //! exits without a report leaves its sandbox `lost` with the way it ended and where its log is; when a
-//! worker is gone, whatever it or its agent started is killed ([`leftovers`]); when a run has ended
+//! worker is gone, whatever it or its agent started is killed ([`leftovers`]), and what it had not
+//! sent is delivered ([`rest`]); when a run has ended
 //! with its report, its clone is removed, and its state and log are kept. Deliberately absent:
 //! isolation. A local sandbox is a place, not a wall; containers are.
 
@@ -11,6 +12,7 @@ mod environment;
 mod leftovers;
 mod observe;
 mod place;
+mod rest;
 
 #[cfg(test)]
 mod tests;
@@ -25,10 +27,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 pub(crate) use self::environment::DEFAULT_AGENT;
 use self::place::Place;
+pub(crate) use self::rest::RestError;
+pub(super) use self::rest::{has_rest, is_gone, ourselves};
 use super::{Life, Start};
 use crate::app::App;
 use crate::config::WorkerProgram;
@@ -36,6 +40,8 @@ use crate::store::{self, StoreError};
 
 /// Where a sandbox has its clone, in its own directory.
 const WORKSPACE: &str = "workspace";
+/// Where its worker keeps what must survive it.
+const STATE: &str = "state";
 
 /// The local provider's settings, and which sandboxes it observes.
 #[derive(Debug)]
@@ -92,28 +98,8 @@ impl Local {
     /// Starts a worker, notes its place, and observes it from then on.
     pub(super) async fn start(&self, app: &App, start: Start) -> Result<(), StartError> {
         let directories = Directories::make(&app.data_dir, start.sandbox, start.spec).await?;
-        let log = open_log(&directories.log)?;
-        let log_again = log
-            .try_clone()
-            .map_err(|source| StartError::Directory { path: directories.log.clone(), source })?;
-        let program = self.worker.program.clone();
-        let mut child = Command::new(&program)
-            .args(&self.worker.arguments)
-            // For people who look at the process table: which sandbox this is.
-            .arg(&directories.state)
-            .env_clear()
-            .envs(environment::of(self, &start, &directories))
-            .current_dir(&directories.workspace)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log_again)
-            .process_group(0)
-            .spawn()
-            .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
-        // Not reaped before `wait`, so its `/proc` entry is there even when it has exited.
-        let Some(place) = child.id().and_then(Place::of) else {
-            return Err(StartError::GoneAtOnce { program, log: directories.log });
-        };
+        let environment = environment::of(self, &start, &directories);
+        let (mut child, place) = self.spawn(&directories, environment)?;
         // Ours to judge from here on: the reconciler would only see that it is gone, not how.
         self.observed().insert(start.sandbox);
         let noted = note(app, start.sandbox, &place).await;
@@ -132,6 +118,37 @@ impl Local {
             directories.log,
         ));
         Ok(())
+    }
+
+    /// Starts the worker program in a place's directories, in a process group of its own.
+    fn spawn(
+        &self,
+        directories: &Directories,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Result<(Child, Place), StartError> {
+        let log = open_log(&directories.log)?;
+        let log_again = log
+            .try_clone()
+            .map_err(|source| StartError::Directory { path: directories.log.clone(), source })?;
+        let program = self.worker.program.clone();
+        let child = Command::new(&program)
+            .args(&self.worker.arguments)
+            // For people who look at the process table: which sandbox this is.
+            .arg(&directories.state)
+            .env_clear()
+            .envs(environment)
+            .current_dir(&directories.workspace)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_again)
+            .process_group(0)
+            .spawn()
+            .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
+        // Not reaped before `wait`, so its `/proc` entry is there even when it has exited.
+        let Some(place) = child.id().and_then(Place::of) else {
+            return Err(StartError::GoneAtOnce { program, log: directories.log.clone() });
+        };
+        Ok((child, place))
     }
 
     fn observed(&self) -> std::sync::MutexGuard<'_, HashSet<SandboxId>> {
@@ -158,8 +175,10 @@ impl Local {
     pub(super) async fn end(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) {
         let Some(place) = place.and_then(Place::read) else { return };
         place.end().await;
-        // On another machine there may be another sandbox's processes, none of this one's.
-        leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
+        // On another machine there is nothing of it that is ours to end.
+        if place.is_here() {
+            leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
+        }
     }
 }
 
@@ -180,7 +199,7 @@ impl Directories {
         let own = directory_of(data, sandbox);
         let directories = Self {
             workspace: own.join(WORKSPACE),
-            state: own.join("state"),
+            state: own.join(STATE),
             output: data.join("specs").join(spec.to_string()).join("documents"),
             log: own.join("worker.log"),
         };

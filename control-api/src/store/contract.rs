@@ -379,7 +379,7 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
         let taken = ingest(store, &Redactor::default(), sandbox, batch.clone(), now(), LEASE)
             .await
             .unwrap();
-        assert_eq!((taken.ack, taken.spec), (Ack { acked: 8 }, spec));
+        assert_eq!((taken.ack, taken.spec), (Ack { acked: 8, ended: true }, spec));
     }
 
     let mut session = store.read().await.unwrap();

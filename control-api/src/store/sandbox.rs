@@ -2,6 +2,7 @@
 //! reports its refusal as a unique violation.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
@@ -39,6 +40,19 @@ pub(crate) struct Sandbox {
     pub(crate) message: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
+    /// How often it was tried to deliver what was left in its place.
+    pub(crate) salvages: u64,
+    /// Who is at it.
+    pub(crate) salvage_claim: Option<SalvageClaim>,
+}
+
+/// Who delivers what was left in a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SalvageClaim {
+    /// The control API, in the provider's own terms.
+    pub(crate) by: Value,
+    /// Until when nobody else does.
+    pub(crate) until: Timestamp,
 }
 
 #[derive(sqlx::FromRow)]
@@ -63,6 +77,8 @@ struct Row {
     message: Option<String>,
     created_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
+    salvages: i64,
+    salvage_claim: Option<Json<SalvageClaim>>,
 }
 
 impl TryFrom<Row> for Sandbox {
@@ -90,6 +106,8 @@ impl TryFrom<Row> for Sandbox {
             message: row.message,
             created_at: row.created_at.into(),
             ended_at: row.ended_at.map(Into::into),
+            salvages: count(TABLE, row.salvages)?,
+            salvage_claim: row.salvage_claim.map(|claim| claim.0),
         })
     }
 }
@@ -233,7 +251,7 @@ pub(crate) async fn set_place(
     Ok(touched == 1)
 }
 
-/// A worker said hello: the sandbox is active under this generation.
+/// A worker said hello: the sandbox is active under this generation, unless it has ended.
 pub(crate) async fn set_generation(
     write: &mut Write,
     id: SandboxId,
@@ -244,13 +262,46 @@ pub(crate) async fn set_generation(
     write
         .query(
             "UPDATE sandboxes
-             SET state = 'active', generation = $2, boot_id = $3, lease_expires_at = $4
+             SET state = CASE WHEN state = 'ended' THEN state ELSE 'active' END,
+                 generation = $2, boot_id = $3, lease_expires_at = $4
              WHERE id = $1",
         )
         .bind(id.0)
         .bind(stored(generation))
         .bind(boot_id)
         .bind(lease_expires_at.as_utc())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Claims the delivery of what was left in a sandbox's place, as a further try: from now on this token
+/// opens the sandbox, and no older one.
+pub(crate) async fn claim_salvage(
+    write: &mut Write,
+    id: SandboxId,
+    claim: &SalvageClaim,
+    token_hash: &[u8; 32],
+) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE sandboxes
+             SET salvages = salvages + 1, salvage_claim = $2, token_hash = $3
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(Json(claim.clone()))
+        .bind(token_hash.to_vec())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// A try to deliver is over.
+pub(crate) async fn release_salvage(write: &mut Write, id: SandboxId) -> Result<(), StoreError> {
+    write
+        .query("UPDATE sandboxes SET salvage_claim = NULL WHERE id = $1")
+        .bind(id.0)
         .execute()
         .await?;
     Ok(())

@@ -11,8 +11,9 @@ fn call(number: u128) -> Uuid {
 #[test]
 fn a_call_that_is_entered_twice_counts_once() {
     let mut ledger = Ledger::default();
-    assert!(ledger.enter(call(1), Some(NanoUsd(5)), NanoUsd(9)));
-    assert!(!ledger.enter(call(1), Some(NanoUsd(5)), NanoUsd(9)));
+    assert!(ledger.enter(call(1), Some(NanoUsd(5)), NanoUsd(5)));
+    assert!(!ledger.enter(call(1), Some(NanoUsd(5)), NanoUsd(5)));
+    assert!(ledger.has(call(1)) && !ledger.has(call(2)));
     ledger.open(call(1), NanoUsd(100));
     assert_eq!((ledger.known(), ledger.counted()), (NanoUsd(5), NanoUsd(5)));
 }
@@ -23,6 +24,13 @@ fn a_call_without_a_price_is_said_and_counts_against_the_budget_all_the_same() {
     ledger.enter(call(1), None, NanoUsd(9));
     assert_eq!((ledger.known(), ledger.unpriced()), (NanoUsd(0), 1));
     assert_eq!(ledger.counted(), NanoUsd(9));
+}
+
+#[test]
+fn what_is_assumed_beyond_the_cost_counts_against_the_budget_and_is_not_called_known() {
+    let mut ledger = Ledger::default();
+    ledger.enter(call(1), Some(NanoUsd(5)), NanoUsd(9));
+    assert_eq!((ledger.known(), ledger.counted(), ledger.unpriced()), (NanoUsd(5), NanoUsd(9), 0));
 }
 
 #[test]

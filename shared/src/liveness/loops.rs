@@ -1,14 +1,21 @@
-//! Whether the agent goes round in a circle: the same call with the same answer, or the same error.
+//! Whether the agent goes round in a circle: the same call with the same answer, the same error, or
+//! money spent and nothing new seen ([`spending`]).
 //!
 //! What holds: a loop is reported when its count reaches the bound, and again only each time that
 //! the count has doubled; the memory is bounded. A call with another input or another answer in
 //! between does not hide a loop; it only ages out of the window. Nothing is ended from here.
+
+mod spending;
 
 use std::collections::{HashMap, VecDeque};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::price::NanoUsd;
+use spending::Spending;
+pub use spending::{BUDGET_SHARE_PERCENT, TOKENS_MAX};
 
 /// So often the same call with the same answer is a loop: polling a build thrice is not.
 pub const REPEATS_MAX: u32 = 5;
@@ -29,6 +36,8 @@ pub enum LoopKind {
     SameCall,
     /// The same error of the same tool.
     SameError,
+    /// The model was paid for long, and no call brought a new answer.
+    NoProgress,
 }
 
 /// A loop, with evidence.
@@ -36,9 +45,9 @@ pub enum LoopKind {
 pub struct LoopSeen {
     /// What repeats.
     pub kind: LoopKind,
-    /// The tool.
+    /// The tool; of the newest call where no call repeats, and empty where there was none.
     pub tool: String,
-    /// How often, among the calls in the window.
+    /// How often, among the calls in the window; without progress: how often the model was called.
     pub count: u32,
     /// How many calls the window holds.
     pub window: u32,
@@ -46,6 +55,10 @@ pub struct LoopSeen {
     pub input: String,
     /// The start of the answer.
     pub result: String,
+    /// Without progress: the tokens that were used meanwhile, read and written.
+    pub tokens: Option<u64>,
+    /// And the part of the job's budget, in percent, if it has one.
+    pub budget_percent: Option<u64>,
 }
 
 type Key = (LoopKind, [u8; 32]);
@@ -65,6 +78,16 @@ pub struct Loops {
     counts: HashMap<Key, u32>,
     /// The count at which a loop is said next.
     next: HashMap<Key, u32>,
+    spending: Spending,
+    newest: Newest,
+}
+
+/// The newest answer, as evidence.
+#[derive(Default)]
+struct Newest {
+    tool: String,
+    input: String,
+    result: String,
 }
 
 impl Loops {
@@ -98,10 +121,39 @@ impl Loops {
             *self.counts.entry(*key).or_default() += 1;
         }
         self.window.push_back(keys.clone());
-        let (kind, count) = keys.into_iter().find_map(|key| Some((key.0, self.due(key)?)))?;
+        if self.counts.get(&keys[0]) == Some(&1) {
+            self.spending.progressed();
+        }
         let result = result[..result.floor_char_boundary(SAMPLE_BYTES)].to_owned();
-        let window = u32::try_from(self.window.len()).unwrap_or(u32::MAX);
-        Some(LoopSeen { kind, tool: call.tool, count, window, input: call.input, result })
+        self.newest = Newest { tool: call.tool, input: call.input, result };
+        let (kind, count) = keys.into_iter().find_map(|key| Some((key.0, self.due(key)?)))?;
+        Some(self.seen(kind, count))
+    }
+
+    /// A call of the model was paid; gives the stretch without progress that this completes, if one.
+    pub fn paid(
+        &mut self,
+        tokens: u64,
+        cost: NanoUsd,
+        budget: Option<NanoUsd>,
+    ) -> Option<LoopSeen> {
+        let spent = self.spending.spent(tokens, cost, budget)?;
+        let seen = self.seen(LoopKind::NoProgress, spent.calls);
+        Some(LoopSeen { tokens: Some(spent.tokens), budget_percent: spent.budget_percent, ..seen })
+    }
+
+    fn seen(&self, kind: LoopKind, count: u32) -> LoopSeen {
+        let Newest { tool, input, result } = &self.newest;
+        LoopSeen {
+            kind,
+            tool: tool.clone(),
+            count,
+            window: u32::try_from(self.window.len()).unwrap_or(u32::MAX),
+            input: input.clone(),
+            result: result.clone(),
+            tokens: None,
+            budget_percent: None,
+        }
     }
 
     /// The count, if it is time to say it.
@@ -110,6 +162,8 @@ impl Loops {
         let first = match key.0 {
             LoopKind::SameCall => REPEATS_MAX,
             LoopKind::SameError => ERRORS_MAX,
+            // It has a count of its own.
+            LoopKind::NoProgress => return None,
         };
         let next = self.next.get(&key).copied().unwrap_or(first);
         if count < next {
@@ -192,6 +246,22 @@ mod tests {
             .collect();
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].kind, seen[0].count), (LoopKind::SameError, ERRORS_MAX));
+    }
+
+    #[test]
+    fn money_for_nothing_new_is_told_with_the_newest_call_and_a_new_answer_ends_it() {
+        let budget = Some(NanoUsd(1_000));
+        let mut loops = Loops::default();
+        calls(&mut loops, 1, "make", false, "nothing to do");
+        for _ in 0..2 {
+            calls(&mut loops, 1, "make", false, "nothing to do");
+            assert_eq!(loops.paid(500, NanoUsd(40), budget), None);
+        }
+        let seen = loops.paid(500, NanoUsd(40), budget).unwrap();
+        assert_eq!((seen.kind, seen.count, seen.input.as_str()), (LoopKind::NoProgress, 3, "make"));
+        assert_eq!((seen.tokens, seen.budget_percent), (Some(1_500), Some(12)));
+        calls(&mut loops, 1, "make", false, "1 of 200 built");
+        assert_eq!(loops.paid(500, NanoUsd(40), budget), None);
     }
 
     #[test]

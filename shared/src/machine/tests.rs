@@ -67,6 +67,20 @@ fn a_run_that_is_accepted_everywhere_succeeds_with_one_process_per_phase() {
 }
 
 #[test]
+fn a_run_that_was_cut_off_has_only_the_attempts_that_are_left() {
+    let plan = plan(3);
+    let (state, effects) = plan.open_at(3);
+    let phase = plan.start;
+    assert_eq!(effects, [Effect::Begin { phase, attempt: 3, opening: Opening::Fresh }]);
+    let (state, _) = apply(&plan, state, RunEvent::AttemptStarted).unwrap();
+    let (state, effects) = apply(&plan, state, RunEvent::AttemptRejected { attempt: 3 }).unwrap();
+    assert_eq!(state, RunState::Done { outcome: Outcome::Failed });
+    assert!(effects.contains(&Effect::FailPhase { phase, attempts: 3 }));
+    // Settings may have become tighter meanwhile.
+    assert_eq!(plan.open_at(9).0, RunState::Ready { phase, attempt: 3 });
+}
+
+#[test]
 fn a_plan_that_ends_before_it_starts_has_nothing_to_do() {
     let plan = Plan { start: Phase::Sync, until: Phase::Design, ..plan(1) };
     let (state, effects) = plan.open();

@@ -10,6 +10,7 @@
 mod agent;
 mod model;
 mod spec;
+mod work;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use spec::{
     ExecutionStarted, PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason,
     SyncCompleted, SyncStarted, TicketsCreated,
 };
+pub use work::{WorkKept, WorkSaved};
 
 use crate::id::EventId;
 use crate::phase::Phase;
@@ -225,6 +227,8 @@ events! {
     EventRefused(EventRefused) = "worker.event_refused" [];
     /// The worker gave up droppable facts because the disk was nearly full.
     EventsDropped(EventsDropped) = "worker.events_dropped" [];
+    /// What became of the work in progress, before a planned end.
+    WorkSaved(WorkSaved) = "worker.work_saved" [];
     /// The run did all that it was asked to do.
     ExecutionCompleted(ExecutionCompleted) = "spec.execution_completed" [progress, terminal];
     /// The run ended otherwise.

@@ -44,6 +44,8 @@ pub struct Welcome {
 pub enum Job {
     /// Plan a spec.
     Spec(Box<SpecJob>),
+    /// The run is over, or its place was lost: send what is durable in the spool, start nothing, exit.
+    Deliver,
 }
 
 /// Planning of one spec.
@@ -97,6 +99,15 @@ pub struct TranscriptSaved {
 pub struct Ack {
     /// The highest event number that is stored.
     pub acked: u64,
+    /// Whether the sandbox has ended: what comes now is kept as a fact and has no effect. Its worker
+    /// stops its agent, sends the rest and exits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// `POST /sandboxes/{id}/heartbeat`: the worker lives. Not an event.

@@ -191,7 +191,7 @@ pub struct DocumentView {
     pub name: String,
     /// The phase that it shows.
     pub phase: Phase,
-    /// Where the worker put it, on the worker's machine.
+    /// Where the worker put it, on the worker's machine; empty when it is in no file there.
     pub path: String,
     /// SHA-256 of its content, hexadecimal.
     pub sha256: String,

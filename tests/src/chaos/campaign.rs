@@ -92,10 +92,12 @@ impl Campaign {
         if !verdict.holds() {
             let because = verdict.because.clone();
             let trace = Trace { seed: self.seed, cycle, plan, because, kept };
-            match trace.write(&self.traces) {
-                Ok(path) => eprintln!("cycle {cycle} does not hold; {}", path.display()),
-                Err(error) => eprintln!("cycle {cycle} does not hold; {error:#}"),
-            }
+            let first = trace.because.first().map_or("", String::as_str);
+            let again = match trace.write(&self.traces) {
+                Ok(path) => format!("chaos --replay {}", path.display()),
+                Err(error) => format!("no trace of it: {error:#}"),
+            };
+            eprintln!("cycle {cycle} of seed {} does not hold: {first}\n  {again}", self.seed);
         }
         verdict
     }

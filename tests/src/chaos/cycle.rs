@@ -10,7 +10,7 @@ use specwright_shared::phase::SpecStatus;
 
 use super::plan::{Deed, LEASE_SECONDS, Plan, Point, Strike};
 use super::verdict::may_end_so;
-use super::world::{World, rehearsal};
+use super::world::World;
 use super::{Verdict, spool, victims};
 
 /// How often is looked at what is durable: a step takes longer.
@@ -158,9 +158,10 @@ async fn do_it(world: &mut World, strike: &Strike, spec: SpecId) -> Result<()> {
 /// The sandbox is stopped, and the control API comes back where it cannot see its processes: the
 /// lease alone can tell. When it has told, the sandbox goes on and must find out by itself.
 async fn lapse(world: &mut World, spec: SpecId) -> Result<()> {
+    // In this order: a stopped process group that loses its parent is told so (SIGHUP) and goes on.
+    world.kill_api().await?;
     let stopped = victims::of_the_sandbox(world.root());
     victims::signal(&stopped, Signal::STOP);
-    world.kill_api().await?;
     world.start_api(true).await?;
     let begun = Instant::now();
     // Beyond the lease, the time that it gives workers to come back, and its round.
@@ -197,7 +198,7 @@ async fn until_completed(
                 if resumes > RESUMES_MAX {
                     bail!("it failed again after {RESUMES_MAX} resumes: {:?}", spec.message);
                 }
-                client.execute(id, &rehearsal()?).await?;
+                client.execute(id, &world.options()?).await?;
                 begun = Instant::now();
             }
             SpecStatus::Draft | SpecStatus::Executing => {}

@@ -22,6 +22,22 @@ const EVENTS_MAX: u64 = 60;
 /// The longest pause behind a point, so that what follows the step is met too.
 const AND_MS_MAX: u64 = 12;
 
+/// The longest pause behind the loss of a place before the next strike: within it, what the place left
+/// is delivered.
+const SALVAGE_MS: u64 = 250;
+/// What the faulty agent does besides giving its outputs, a word or several of its own. Nothing here
+/// keeps a run from its end: it is the end that is looked at.
+const FAULTS: [&str; 5] = [
+    "setsid-grandchild",
+    "burst",
+    "line-5mb,invalid-utf8,malformed-known-line",
+    "hang-after-result,setsid-grandchild",
+    "asks,garbage,loops",
+];
+
+/// What costs seconds, because a deaf agent is given them; it comes rarely.
+const SLOW_FAULT: &str = "setsid-grandchild,deaf";
+
 /// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +131,9 @@ pub struct Plan {
     pub strikes: Vec<Strike>,
     /// Requests that are broken on their way.
     pub toxics: Vec<Toxic>,
+    /// What the faulty agent does besides its work; absent: the rehearsal agent is at work.
+    #[serde(default)]
+    pub faulty: Option<String>,
 }
 
 impl Kind {
@@ -151,7 +170,7 @@ impl Plan {
     pub fn of(seed: u64, cycle: u64, only: Option<Kind>) -> Self {
         let (kind, visit) = only.map_or_else(|| Kind::of(cycle), |kind| (kind, cycle));
         let mut dice = Dice::new(seed, cycle);
-        let mut plan = Self { kind, strikes: Vec::new(), toxics: Vec::new() };
+        let mut plan = Self { kind, strikes: Vec::new(), toxics: Vec::new(), faulty: None };
         match kind {
             Kind::Worker => {
                 plan.strike(point(&mut dice, visit), Deed::KillWorker, 0, &mut dice);
@@ -161,7 +180,16 @@ impl Plan {
                     plan.strike(again, Deed::KillWorker, 0, &mut dice);
                 }
             }
-            Kind::Place => plan.strike(point(&mut dice, visit), Deed::KillPlace, 0, &mut dice),
+            Kind::Place => {
+                plan.strike(point(&mut dice, visit), Deed::KillPlace, 0, &mut dice);
+                if dice.below(2) == 0 {
+                    // Again, while what it left is being delivered.
+                    let deed = [Deed::KillPlace, Deed::KillApi, Deed::KillWorker, Deed::KillBoth];
+                    let deed = deed[usize::try_from(dice.below(4)).unwrap_or_default()];
+                    plan.strike(Point::Launched, deed, 100, &mut dice);
+                    plan.strikes[1].and_ms = dice.below(SALVAGE_MS);
+                }
+            }
             Kind::Api => {
                 plan.strike(point(&mut dice, visit), Deed::KillApi, 400, &mut dice);
                 if dice.below(3) == 0 {
@@ -189,6 +217,11 @@ impl Plan {
                 let deed = deed[usize::try_from(dice.below(3)).unwrap_or_default()];
                 plan.strike(point(&mut dice, visit), deed, 200, &mut dice);
             }
+        }
+        if dice.below(3) == 0 {
+            let pick = usize::try_from(dice.below(FAULTS.len() as u64)).unwrap_or_default();
+            let slow = dice.below(20) == 0;
+            plan.faulty = Some(if slow { SLOW_FAULT } else { FAULTS[pick] }.to_owned());
         }
         plan
     }
@@ -259,6 +292,7 @@ fn toxics(dice: &mut Dice) -> Vec<Toxic> {
             let route = match dice.below(10) {
                 0 | 1 => "hello",
                 2 => "heartbeat",
+                3 => "stream",
                 _ => "events",
             };
             let nth = if route == "events" { dice.below(16) } else { dice.below(2) };

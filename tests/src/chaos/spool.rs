@@ -10,17 +10,22 @@ use super::plan::Point;
 
 /// What is looked at of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Durable {
-    pub(super) seq: u64,
-    pub(super) id: String,
+pub struct Durable {
+    /// Its number.
+    pub seq: u64,
+    /// Its id.
+    pub id: String,
+    /// Its type.
     #[serde(rename = "type")]
-    pub(super) kind: String,
+    pub kind: String,
+    /// Its phase.
     #[serde(default)]
-    pub(super) phase: Option<Phase>,
+    pub phase: Option<Phase>,
 }
 
 /// The state directories of all sandboxes below a data directory.
-pub(super) fn states(data: &Path) -> Vec<PathBuf> {
+#[must_use]
+pub fn states(data: &Path) -> Vec<PathBuf> {
     let Ok(sandboxes) = fs::read_dir(data.join("sandboxes")) else { return Vec::new() };
     sandboxes
         .filter_map(|entry| Some(entry.ok()?.path().join("state")))
@@ -30,7 +35,8 @@ pub(super) fn states(data: &Path) -> Vec<PathBuf> {
 
 /// The events in the spool of a state directory, as far as they are still there: what was
 /// acknowledged may have been deleted.
-pub(super) fn read(state: &Path) -> Vec<Durable> {
+#[must_use]
+pub fn read(state: &Path) -> Vec<Durable> {
     let Ok(files) = fs::read_dir(state.join("spool")) else { return Vec::new() };
     let mut events: Vec<Durable> = files
         .filter_map(|entry| fs::read(entry.ok()?.path()).ok())
@@ -53,7 +59,8 @@ fn lines(bytes: &[u8]) -> Vec<Durable> {
 }
 
 /// Whether a point is reached, by what is durable.
-pub(super) fn reached(point: &Point, durable: &[Durable]) -> bool {
+#[must_use]
+pub fn reached(point: &Point, durable: &[Durable]) -> bool {
     match point {
         Point::Launched => true,
         Point::Events(count) => durable.last().is_some_and(|event| event.seq >= *count),
@@ -64,11 +71,13 @@ pub(super) fn reached(point: &Point, durable: &[Durable]) -> bool {
 }
 
 /// Whether the run that wrote this is over.
-pub(super) fn is_over(durable: &[Durable]) -> bool {
+#[must_use]
+pub fn is_over(durable: &[Durable]) -> bool {
     durable.iter().any(|event| is_terminal(&event.kind))
 }
 
 /// Whether an event of this type ends a run.
-pub(super) fn is_terminal(kind: &str) -> bool {
+#[must_use]
+pub fn is_terminal(kind: &str) -> bool {
     matches!(kind, "spec.execution_completed" | "spec.execution_failed")
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use rustix::process::Signal;
 use specwright_control_api::client::Client;
+use specwright_shared::phase::Phase;
 use specwright_shared::text::Text;
 use specwright_shared::wire::spec::{Launch, Launched, NewSpec, RunOptions};
 use tempfile::TempDir;
@@ -42,6 +43,7 @@ pub(super) struct World {
     repository: Repository,
     pub(super) proxy: FaultProxy,
     pub(super) disk: Option<Disk>,
+    agent: String,
     api: Option<Api>,
 }
 
@@ -56,14 +58,18 @@ impl World {
     /// A world with a control API that serves.
     pub(super) async fn new(plan: &Plan) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("specwright-chaos-").tempdir()?;
-        for name in ["home", "data", "config"] {
+        for name in ["home", "data", "config", "bin"] {
             std::fs::create_dir(root.path().join(name))?;
         }
         let disk = plan.fills_the_disk().then(|| Disk::mount(&root.path().join("data/sandboxes")));
         let disk = disk.transpose()?;
         let proxy = FaultProxy::start(plan.toxics.clone()).await?;
         let repository = Repository::with_files(sample::FILES);
-        let mut world = Self { root, repository, proxy, disk, api: None };
+        let agent = match &plan.faulty {
+            None => "rehearsal".to_owned(),
+            Some(faults) => faulty_agent(root.path(), faults)?,
+        };
+        let mut world = Self { root, repository, proxy, disk, agent, api: None };
         world.start_api(false).await?;
         Ok(world)
     }
@@ -124,7 +130,12 @@ impl World {
         self.api.as_ref().map(|api| &api.client).context("no control API is running")
     }
 
-    /// Launches the rehearsal of one idea.
+    /// How every run of the cycle is done.
+    pub(super) fn options(&self) -> Result<RunOptions> {
+        Ok(RunOptions { agent: Some(Text::new(self.agent.as_str())?), ..RunOptions::default() })
+    }
+
+    /// Launches one idea.
     pub(super) async fn launch(&self) -> Result<Launched> {
         let launch = Launch {
             spec: NewSpec {
@@ -133,7 +144,7 @@ impl World {
                 description: Text::new(sample::IDEA)?,
                 repository: Some(Text::new(self.repository.path().display().to_string())?),
             },
-            run: rehearsal()?,
+            run: self.options()?,
         };
         Ok(self.client()?.launch(&launch).await?)
     }
@@ -175,9 +186,20 @@ impl World {
     }
 }
 
-/// How every run of a cycle is done.
-pub(super) fn rehearsal() -> Result<RunOptions> {
-    Ok(RunOptions { agent: Some(Text::new("rehearsal")?), ..RunOptions::default() })
+/// Installs the faulty agent: it gives the sample's outputs, and does besides what it is told.
+fn faulty_agent(root: &Path, faults: &str) -> Result<String> {
+    let folder = root.join("bin");
+    let outputs = serde_json::json!({
+        "Explore": sample::document(Phase::Explore),
+        "Requirements": sample::document(Phase::Requirements),
+        "Design": sample::document(Phase::Design),
+        "Tasks": sample::document(Phase::Tasks),
+    });
+    std::fs::write(folder.join("outputs.json"), outputs.to_string())?;
+    std::fs::write(folder.join("behaviour"), format!("ok:outputs.json,{faults}"))?;
+    let agent = folder.join("faulty-agent");
+    std::os::unix::fs::symlink(program("faulty-agent"), &agent)?;
+    Ok(agent.display().to_string())
 }
 
 impl Drop for World {

@@ -21,6 +21,10 @@ pub enum Answer {
     CutAfter(String),
     /// The stream opens, and nothing more comes until the client gives up.
     Hang,
+    /// The request is taken, and not even the head of an answer comes until the client gives up.
+    Mute,
+    /// The model says something, and then nothing more comes until the client gives up.
+    HangAfter(String),
     /// The stream opens and pings until the token is cancelled; then the reply comes.
     Hold(CancellationToken, Vec<Block>),
 }
@@ -50,6 +54,9 @@ pub struct Refusal {
     pub message: &'static str,
     /// The header `retry-after`, in seconds.
     pub retry_after: Option<u32>,
+    /// The usage limit of a subscription is reached, and set back in so many seconds: the headers
+    /// `anthropic-ratelimit-unified-*`.
+    pub unified_reset: Option<u32>,
     /// The header `x-should-retry: false`: the client is not to repeat the request by itself.
     pub is_final: bool,
 }
@@ -61,6 +68,7 @@ impl Refusal {
         kind: "rate_limit_error",
         message: "This request would exceed the rate limit.",
         retry_after: Some(1),
+        unified_reset: None,
         is_final: false,
     };
     /// 529: too many people at once.
@@ -69,6 +77,7 @@ impl Refusal {
         kind: "overloaded_error",
         message: "Overloaded",
         retry_after: None,
+        unified_reset: None,
         is_final: false,
     };
     /// 401: the key is not known.
@@ -77,6 +86,7 @@ impl Refusal {
         kind: "authentication_error",
         message: "invalid x-api-key",
         retry_after: None,
+        unified_reset: None,
         is_final: false,
     };
 }
@@ -128,7 +138,10 @@ pub(super) async fn respond(
             whole(ask, &blocks)
         }
         // Without a stream there is no middle to cut and nothing to open: no answer at all.
-        Answer::CutAfter(_) | Answer::Hang if !ask.streams() => std::future::pending().await,
+        Answer::CutAfter(_) | Answer::HangAfter(_) | Answer::Hang if !ask.streams() => {
+            std::future::pending().await
+        }
+        Answer::Mute => std::future::pending().await,
         answer => streamed(stream::open(answer, ask, tasks, stop)),
     }
 }
@@ -163,6 +176,17 @@ fn refuse(refusal: &Refusal) -> Response {
     let mut response = as_json(status, &json!({ "type": "error", "error": error }));
     if let Some(seconds) = refusal.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(seconds) = refusal.unified_reset {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let reset = now.unwrap_or_default().as_secs() + u64::from(seconds);
+        let headers = response.headers_mut();
+        let name = |rest: &'static str| header::HeaderName::from_static(rest);
+        let value = header::HeaderValue::from_static;
+        headers.insert(name("anthropic-ratelimit-unified-status"), value("rejected"));
+        headers.insert(name("anthropic-ratelimit-unified-reset"), reset.into());
+        let claim = name("anthropic-ratelimit-unified-representative-claim");
+        headers.insert(claim, value("five_hour"));
     }
     if refusal.is_final {
         let name = header::HeaderName::from_static("x-should-retry");

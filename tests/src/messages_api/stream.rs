@@ -60,33 +60,46 @@ async fn write(answer: Answer, ask: &Ask, to: &mpsc::Sender<Chunk>) -> Option<In
             speak(&blocks, ask, to).await?;
         }
         Answer::CutAfter(text) => {
-            let block = json!({ "type": "text", "text": "" });
-            send(to, "content_block_start", &json!({ "index": 0, "content_block": block })).await?;
-            let delta = json!({ "type": "text_delta", "text": text });
-            send(to, "content_block_delta", &json!({ "index": 0, "delta": delta })).await?;
+            begin(&text, to).await?;
             to.send(Err(io::ErrorKind::ConnectionReset.into())).await.ok()?;
         }
+        Answer::HangAfter(text) => {
+            begin(&text, to).await?;
+            std::future::pending().await
+        }
         Answer::Hang => std::future::pending().await,
-        // Refusals have no stream.
-        Answer::Refuse(_) => {}
+        // Neither has a stream.
+        Answer::Refuse(_) | Answer::Mute => {}
     }
     None
 }
 
+/// The beginning of a text.
+async fn begin(text: &str, to: &mpsc::Sender<Chunk>) -> Option<()> {
+    let block = json!({ "type": "text", "text": "" });
+    send(to, "content_block_start", &json!({ "index": 0, "content_block": block })).await?;
+    let delta = json!({ "type": "text_delta", "text": text });
+    send(to, "content_block_delta", &json!({ "index": 0, "delta": delta })).await
+}
+
 async fn speak(blocks: &[Block], ask: &Ask, to: &mpsc::Sender<Chunk>) -> Option<()> {
     for (index, block) in blocks.iter().enumerate() {
-        let (head, delta) = match block {
-            Block::Text(text) => (
-                json!({ "type": "text", "text": "" }),
-                json!({ "type": "text_delta", "text": text }),
-            ),
+        let (head, deltas) = match block {
+            // In pieces, as a real model writes: whoever looks for something must put them together.
+            Block::Text(text) => {
+                let (one, other) = text.split_at(text.floor_char_boundary(text.len() / 2));
+                let delta = |text: &str| json!({ "type": "text_delta", "text": text });
+                (json!({ "type": "text", "text": "" }), vec![delta(one), delta(other)])
+            }
             Block::Tool { name, input } => (
                 json!({ "type": "tool_use", "id": tool_id(ask, index), "name": name, "input": {} }),
-                json!({ "type": "input_json_delta", "partial_json": input.to_string() }),
+                vec![json!({ "type": "input_json_delta", "partial_json": input.to_string() })],
             ),
         };
         send(to, "content_block_start", &json!({ "index": index, "content_block": head })).await?;
-        send(to, "content_block_delta", &json!({ "index": index, "delta": delta })).await?;
+        for delta in deltas {
+            send(to, "content_block_delta", &json!({ "index": index, "delta": delta })).await?;
+        }
         send(to, "content_block_stop", &json!({ "index": index })).await?;
     }
     let delta = json!({ "stop_reason": stop_reason(blocks), "stop_sequence": null });

@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is unexpected fails the test")]
 
+mod claude;
 mod ends;
 mod speaks;
 mod starts;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use specwright_shared::redact::Redactor;
 use specwright_worker::agent::{Agent, Deliver, Fact, Launch, Session, StartError, Started};
 use specwright_worker::agent::{TurnResult, inherited};
 use tempfile::TempDir;
@@ -56,6 +59,7 @@ impl Place {
             base_url: "http://127.0.0.1:9".into(),
             dummy_key: "specwright-dummy-1".into(),
             environment: inherited(std::env::vars_os()),
+            redactor: Redactor::default(),
         }
     }
 

@@ -64,7 +64,7 @@ async fn large_foreign_and_broken_lines_do_not_end_the_stream() {
     assert!(texts.iter().any(|text| text.len() == 5_000_000));
     assert!(facts.iter().any(|fact| matches!(
         fact,
-        Fact::LineTooLong { bytes, line_start } if *bytes > 65 * 1024 * 1024 && line_start.len() == 200
+        Fact::LineTooLong { bytes, line_start } if *bytes > 65 * 1024 * 1024 && line_start.len() == 4096
     )));
     assert!(facts.iter().any(
         |fact| matches!(fact, Fact::Malformed { why, .. } if why.contains("system/api_retry"))

@@ -5,17 +5,25 @@
     reason = "all of this crate is tests, also what is shared by several"
 )]
 
+mod agents_that_fail;
 mod bare;
 mod claude;
 mod crash;
+mod cut_stream;
+mod ends;
 mod faulty;
+mod git;
 mod hostile;
+mod incidents;
 mod mends;
 mod model;
 mod outcomes;
 mod readiness;
 mod reading;
 mod rehearsal;
+mod remedies;
+mod restarts;
+mod salvage;
 mod secrets;
 mod shape;
 mod steer;

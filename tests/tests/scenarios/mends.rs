@@ -53,11 +53,15 @@ async fn nothing_of_a_killed_workers_agent_lives_on() {
     };
     assert!(of_run().len() >= 4, "worker, agent and two more: {:#?}", of_run());
     // The supervisor too, and first: it would start the worker again.
-    for word in ["supervise", "worker"] {
+    let victims = ["supervise", "worker"].map(|word| {
         let mut processes = of_run();
         processes.retain(|one| one.arguments.get(1).is_some_and(|first| first == word));
         assert!(!processes.is_empty(), "no {word}: {:#?}", of_run());
-        assert!(processes.iter().all(|one| one.kill()), "{word}");
+        processes
+    });
+    for victim in victims.iter().flatten() {
+        // The worker may be gone by then: its provider saw the supervisor go.
+        victim.kill();
     }
     wait_for("the end of all that it started", Duration::from_secs(3), async || {
         of_run().is_empty().then_some(())

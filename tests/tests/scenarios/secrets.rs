@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use specwright_shared::phase::Phase;
 use specwright_tests::messages_api::{Answer, Ask, Block, MessagesApi, Playbook};
@@ -133,6 +135,69 @@ async fn the_tools_that_the_agent_has_do_not_open_the_workers_environment() {
     // Not even the model's side has seen it.
     for ask in api.asks() {
         assert!(!ask.body.to_string().contains(MODEL_KEY), "{:#?}", ask.texts());
+    }
+}
+
+#[tokio::test]
+async fn no_form_of_a_key_leaves_by_any_way_that_the_models_words_take() {
+    // As it is, and in base64 of either alphabet, padded or not, behind so many other bytes that the key
+    // begins at each of the three places of a group.
+    let mut forms = vec![MODEL_KEY.to_owned()];
+    for lead in ["", "x", "xy"] {
+        let plain = format!("{lead}{MODEL_KEY}");
+        forms.extend([STANDARD.encode(&plain), URL_SAFE_NO_PAD.encode(&plain)]);
+    }
+    // What of each belongs to the key alone.
+    let needles: Vec<_> = forms.iter().map(|form| form[4..form.len() - 6].to_owned()).collect();
+    let all = forms.join(" and ");
+    let mut explore = sample::document(Phase::Explore);
+    leaks(&mut explore, &all);
+    let playbook = Playbook::new().with(
+        Phase::Explore,
+        [
+            Answer::Speak(vec![
+                Block::Text(format!("I found {all}.")),
+                Block::tool("Glob", json!({ "pattern": format!("*{all}*") })),
+            ]),
+            Answer::output(explore),
+        ],
+    );
+    let api = MessagesApi::start(playbook.script()).await.unwrap();
+    let system = System::with_claude(&api);
+    let repository = Repository::with_files(sample::FILES);
+
+    let run =
+        system.run(repository.path(), ["launch", "--json", sample::IDEA]).await.expect_code(0);
+
+    for kind in ["agent.message", "agent.tool_use", "spec.phase_completed"] {
+        let told = run.events(kind);
+        assert!(told.iter().any(|event| event.to_string().contains("[redacted] and [redacted]")));
+    }
+    let data = Contents::of(&system.data());
+    assert!(!data.holding("[redacted] and [redacted]").is_empty(), "documents and store have it");
+    for needle in needles {
+        assert!(!run.stdout.contains(&needle) && !run.stderr.contains(&needle), "{needle}");
+        // The CLI's own files hold what the model said; everything of ours is clean.
+        let ours: Vec<_> = data
+            .holding(&needle)
+            .into_iter()
+            .filter(|path| !path.components().any(|part| part.as_os_str() == "agent"))
+            .collect();
+        assert_eq!(ours, Vec::<&std::path::Path>::new(), "{needle}");
+    }
+}
+
+/// Puts words behind the first long text of a document.
+fn leaks(document: &mut Value, words: &str) -> bool {
+    match document {
+        Value::String(text) if text.len() > 40 => {
+            text.push_str(" See ");
+            text.push_str(words);
+            true
+        }
+        Value::Array(items) => items.iter_mut().any(|item| leaks(item, words)),
+        Value::Object(fields) => fields.values_mut().any(|field| leaks(field, words)),
+        _ => false,
     }
 }
 

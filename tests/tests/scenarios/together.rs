@@ -196,11 +196,12 @@ async fn a_server_is_private_and_ends_in_order() {
 }
 
 /// A server on a free port, and its owner's client.
-async fn serve(system: &System) -> (Running, Client) {
+pub(crate) async fn serve(system: &System) -> (Running, Client) {
     serve_at(system, "127.0.0.1:0").await
 }
 
-async fn serve_at(system: &System, address: &str) -> (Running, Client) {
+/// The same at an address.
+pub(crate) async fn serve_at(system: &System, address: &str) -> (Running, Client) {
     let mut server = system.start(system.root(), ["serve", "--listen", address, "--json"]);
     let started = server
         .line("the address", |line| {

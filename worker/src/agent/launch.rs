@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use serde_json::Value;
+use specwright_shared::redact::Redactor;
 use uuid::Uuid;
 
 /// The most bytes of schema and system prompt together. Linux takes 128 KiB per argument; this leaves
@@ -116,6 +117,8 @@ pub struct Launch {
     pub dummy_key: String,
     /// Variables from [`inherited`].
     pub environment: Vec<(OsString, OsString)>,
+    /// Takes known secrets out of its stderr.
+    pub redactor: Redactor,
 }
 
 /// Why a launch is refused before anything starts.
@@ -245,6 +248,7 @@ mod tests {
             base_url: "http://127.0.0.1:1".into(),
             dummy_key: "dummy".into(),
             environment: vec![("PATH".into(), "/bin".into())],
+            redactor: Redactor::default(),
         }
     }
 
@@ -271,6 +275,25 @@ mod tests {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} is missing");
         }
         assert!(!arguments.iter().any(|argument| argument.starts_with("--model")));
+    }
+
+    #[test]
+    fn what_the_cli_would_do_unasked_is_switched_off() {
+        let launch = launch();
+        let arguments = launch.arguments().unwrap();
+        for switch in ["--setting-sources=", "--strict-mcp-config", "--system-prompt-snapshot=off"]
+        {
+            assert!(arguments.iter().any(|argument| argument == switch), "{switch} is missing");
+        }
+        let variables = launch.variables(Uuid::nil()).unwrap();
+        for name in [
+            "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+            "CLAUDE_CODE_DISABLE_AUTO_MEMORY",
+            "DISABLE_AUTOUPDATER",
+        ] {
+            assert!(variables.contains(&(name.into(), "1".into())), "{name} is missing");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
+use specwright_shared::redact::Redactor;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -175,12 +176,16 @@ impl Agent {
             source,
         };
         let child = spawn(command).await.map_err(not_started)?;
-        Self::attend(child, marker)
+        Self::attend(child, marker, launch.redactor.clone())
             .ok_or_else(|| not_started(std::io::Error::other("a pipe to it is missing")))
     }
 
     /// Starts the tasks that attend the process: stdin, stdout, stderr, and its end.
-    fn attend(mut child: Child, marker: Uuid) -> Option<(Self, mpsc::Receiver<Fact>)> {
+    fn attend(
+        mut child: Child,
+        marker: Uuid,
+        redactor: Redactor,
+    ) -> Option<(Self, mpsc::Receiver<Fact>)> {
         let pid = child.id()?;
         let tree = Tree::of(pid, marker).in_a_group(marker);
         let (pipe, stdout, stderr) =
@@ -189,7 +194,7 @@ impl Agent {
         let stderr_read = CancellationToken::new();
         let (facts, receiver) = mpsc::channel(FACTS_WAITING);
         let (exited, exit) = watch::channel(None);
-        let tail = Tail::default();
+        let tail = Tail::new(redactor);
         let tasks = TaskTracker::new();
 
         let (stdin, write) = Stdin::of(pipe, closing.clone(), ended.clone());

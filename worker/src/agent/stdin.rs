@@ -86,3 +86,67 @@ async fn write_all(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::process::Command;
+
+    use super::*;
+
+    /// Larger than a pipe holds, so that every line is written in several pieces.
+    const LINE_BYTES: usize = 1_000_000;
+    /// For one line. Long, since the machine may be loaded.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn lines_of_many_writers_are_never_mixed_or_torn_also_when_a_writer_goes_away() {
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut cat = cat.spawn().unwrap();
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let pipe = cat.stdin.take().unwrap();
+        let (stdin, writing) = Stdin::of(pipe, closing.clone(), ended);
+        let writing = tokio::spawn(writing);
+
+        // Nobody reads yet, so this line stays in its middle; and its writer goes away.
+        let line = json!({ "n": 0, "text": "a".repeat(LINE_BYTES) });
+        tokio::select! {
+            biased;
+            _ = stdin.write(&line) => panic!("the pipe took more than it holds"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(stdin.offer(&json!({ "n": "offered" })));
+
+        let writers: Vec<_> = (1..=8)
+            .map(|n| {
+                let stdin = stdin.clone();
+                tokio::spawn(async move {
+                    let line = json!({ "n": n, "text": "b".repeat(LINE_BYTES) });
+                    stdin.write(&line).await
+                })
+            })
+            .collect();
+        let mut lines = BufReader::new(cat.stdout.take().unwrap()).lines();
+        let mut read = Vec::new();
+        for _ in 0..10 {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+            let line = line.expect("no line came").unwrap().unwrap();
+            read.push(serde_json::from_str::<Value>(&line).unwrap());
+        }
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        assert_eq!(read[0], line, "the line of who went away is whole");
+        let mut numbers: Vec<_> = read.iter().filter_map(|line| line["n"].as_u64()).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..=8).collect::<Vec<_>>());
+        closing.cancel();
+        writing.await.unwrap();
+        assert_eq!(lines.next_line().await.unwrap(), None);
+    }
+}

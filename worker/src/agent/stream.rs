@@ -17,8 +17,9 @@ use super::fact::{Fact, Init, LifecycleState};
 use super::turn::ResultLine;
 use message::MessageLine;
 
-/// How much of a malformed line is shown: enough to recognise it.
-const LINE_START_BYTES: usize = 200;
+/// How much of a malformed line is handed on: more than is shown of it, so that what is cut off later,
+/// when secrets are out of it, is cut off behind them.
+const LINE_START_BYTES: usize = 4096;
 
 /// What a line amounts to.
 #[derive(Debug)]

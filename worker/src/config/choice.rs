@@ -68,8 +68,10 @@ impl Credential {
 }
 
 /// Access to a repository on GitHub.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitHub {
+    /// Its address without a slash at the end (`GITHUB_URL`); the token goes nowhere else.
+    pub url: String,
     /// `owner/name`; cloned when the job names no repository.
     pub repo: Option<String>,
     /// Opens it; reaches git through a credential helper only.

@@ -7,6 +7,9 @@ use std::path::{Component, Path, PathBuf};
 use super::read::{Reader, web_address};
 use super::{AgentChoice, Credential, GitHub};
 
+/// Where repositories are when no other address is given.
+const GITHUB: &str = "https://github.com";
+
 impl Reader<'_> {
     /// `CONTROL_API_URL`, or its alias `CALLBACK_URL`.
     pub(super) fn control_api(&mut self) -> Option<reqwest::Url> {
@@ -66,7 +69,9 @@ impl Reader<'_> {
 
     pub(super) fn github(&mut self) -> GitHub {
         let branch = "a branch name that git allows";
+        let addresses = "an https address without a path, or an http one of this machine";
         GitHub {
+            url: self.or("GITHUB_URL", addresses, GITHUB.to_owned(), github_address),
             repo: self.optional("GITHUB_REPO", "`owner/name`", |text| {
                 is_repo_name(text).then(|| text.to_owned())
             }),
@@ -152,6 +157,14 @@ fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join(name))
         .find(|program| is_program(program))
+}
+
+/// A server of GitHub's kind. A token goes over the network encrypted only.
+fn github_address(text: &str) -> Option<String> {
+    let url = web_address(text)?;
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let fits = url.path() == "/" && (url.scheme() == "https" || here);
+    fits.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn is_repo_name(text: &str) -> bool {

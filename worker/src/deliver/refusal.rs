@@ -34,10 +34,6 @@ impl Courier {
                 self.tell(DeliverProblem::Fenced).await;
                 Next::End
             }
-            ProblemType::SandboxEnded => {
-                self.tell(DeliverProblem::SandboxEnded).await;
-                Next::End
-            }
             ProblemType::SequenceGap => self.gap(batch, problem).await,
             ProblemType::TooLarge => self.too_large(batch, &problem.detail).await,
             ProblemType::InvalidEvent | ProblemType::GateRefused => {
@@ -133,6 +129,12 @@ impl Courier {
         if !self.told_refused {
             self.told_refused = true;
             self.tell(DeliverProblem::Refused { reason: reason.to_owned() }).await;
+        }
+    }
+
+    pub(super) async fn tell_ended(&mut self) {
+        if !std::mem::replace(&mut self.told_ended, true) {
+            self.tell(DeliverProblem::SandboxEnded).await;
         }
     }
 

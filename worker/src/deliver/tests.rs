@@ -41,6 +41,8 @@ struct Stored {
     compressed: Vec<(bool, usize, usize)>,
     /// Refused for good, by number.
     poison: Option<(u64, ProblemType)>,
+    /// Whether the sandbox has ended.
+    ended: bool,
     /// Batches with more events than this are too large.
     most: Option<usize>,
 }
@@ -94,7 +96,7 @@ async fn take(
     if matches!(scripted, Some(Answer::StoreAndLose)) {
         return (StatusCode::SERVICE_UNAVAILABLE, "lost").into_response();
     }
-    Json(Ack { acked: server.events.len() as u64 }).into_response()
+    Json(Ack { acked: server.events.len() as u64, ended: server.ended }).into_response()
 }
 
 struct Scene {
@@ -317,19 +319,24 @@ async fn events_that_the_server_lost_are_sent_again() {
 }
 
 #[tokio::test]
-async fn fenced_and_ended_are_told_and_end_delivery() {
-    for (kind, expected) in [
-        (ProblemType::Fenced, DeliverProblem::Fenced),
-        (ProblemType::SandboxEnded, DeliverProblem::SandboxEnded),
-    ] {
-        let script = [Answer::Refuse(Problem::new(kind, "no"))].into();
-        let mut scene = Scene::new(Stored { script, ..Stored::default() }, 0).await;
-        scene.record(1).await;
-        assert_eq!(scene.problem().await, expected);
-        let ended = tokio::time::timeout(Duration::from_secs(3), scene.courier).await;
-        ended.expect("delivery ends within 3 s").unwrap();
-        assert!(scene.server.lock().unwrap().events.is_empty());
-    }
+async fn a_newer_generation_is_told_and_ends_delivery() {
+    let script = [Answer::Refuse(Problem::new(ProblemType::Fenced, "no"))].into();
+    let mut scene = Scene::new(Stored { script, ..Stored::default() }, 0).await;
+    scene.record(1).await;
+    assert_eq!(scene.problem().await, DeliverProblem::Fenced);
+    let ended = tokio::time::timeout(Duration::from_secs(3), scene.courier).await;
+    ended.expect("delivery ends within 3 s").unwrap();
+    assert!(scene.server.lock().unwrap().events.is_empty());
+}
+
+#[tokio::test]
+async fn an_ended_sandbox_is_told_once_and_the_rest_is_shipped() {
+    let mut scene = Scene::new(Stored { ended: true, ..Stored::default() }, 0).await;
+    scene.record(1).await;
+    assert_eq!(scene.problem().await, DeliverProblem::SandboxEnded);
+    scene.record(2).await;
+    scene.all_acked(3).await;
+    assert!(scene.problems.try_recv().is_err(), "told once");
 }
 
 #[tokio::test]

@@ -10,19 +10,25 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use specwright_shared::price::{NanoUsd, Tokens};
+use specwright_shared::price::NanoUsd;
 use specwright_shared::stall::{self, Moved, Stall};
 use specwright_shared::wire::event::ModelCall;
 use tokio::sync::mpsc::Permit;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::meter::{Form, Meter, Told};
+use super::account::weigh;
+use super::journal::{CallRecord, Full};
+use super::meter::{Form, Meter};
 use super::retry_after::retry_after;
 use super::{ModelFact, Shared, StallSeen};
 
 /// The service's own id of a call.
 const REQUEST_ID: &str = "request-id";
+
+/// After so many further bytes of text a call under way is written down again: less than two cents of
+/// the dearest model.
+const NOTE_EVERY_BYTES: u64 = 2048;
 
 /// The chunks of a request, kept until its answer begins: a refusal does not say which model.
 pub(super) type Kept = Arc<Mutex<Vec<Bytes>>>;
@@ -43,6 +49,10 @@ pub(super) struct Call {
     meter: Meter,
     /// Bytes that are still to come, if the service said how many.
     left: Option<u64>,
+    /// Bytes of the request that the service may have read.
+    request_bytes: u64,
+    /// Bytes of text when the call was last written down.
+    noted_bytes: u64,
     stall_told: bool,
     settled: bool,
 }
@@ -55,11 +65,14 @@ struct Asked {
 }
 
 impl Call {
-    pub(super) fn new(shared: Arc<Shared>, kept: Kept) -> Self {
+    /// A call that is about to be made; it is on disk before it is.
+    pub(super) fn begin(shared: Arc<Shared>, kept: Kept, request_bytes: u64) -> Result<Self, Full> {
+        let id = Uuid::now_v7();
+        shared.journal.begin(&CallRecord::new(id, request_bytes))?;
         shared.open_calls.send_modify(|open| *open += 1);
         let now = Instant::now();
-        Self {
-            id: Uuid::now_v7(),
+        Ok(Self {
+            id,
             shared,
             kept,
             started: now,
@@ -71,9 +84,16 @@ impl Call {
             retry_after: None,
             meter: Meter::new(Form::Whole),
             left: None,
+            request_bytes,
+            noted_bytes: 0,
             stall_told: false,
             settled: false,
-        }
+        })
+    }
+
+    /// The request did not get through: nothing was used.
+    pub(super) const fn failed(&mut self) {
+        self.request_bytes = 0;
     }
 
     /// The answer begins.
@@ -105,12 +125,14 @@ impl Call {
             self.meter.end();
         }
         let told = self.meter.told();
-        if passed.usage
-            && let Some(tokens) = &told.tokens
-        {
-            self.shared.account.so_far(self.id, told.model.as_deref(), tokens);
+        let (complete, text_bytes) = (told.complete, told.text_bytes);
+        if passed.usage || text_bytes >= self.noted_bytes + NOTE_EVERY_BYTES {
+            self.noted_bytes = text_bytes;
+            let record = self.record();
+            self.shared.account.so_far(&record);
+            self.shared.journal.note(&record);
         }
-        if told.complete {
+        if complete {
             self.settle().await;
         }
     }
@@ -189,7 +211,13 @@ impl Call {
 
     fn tell(&mut self, room: Option<Permit<'_, ModelFact>>) {
         self.settled = true;
-        let entry = self.entry();
+        let record = CallRecord {
+            model: self.meter.told().model.clone().or_else(|| self.asked().model),
+            ..self.record()
+        };
+        // The spool has it later; until then this is all that a worker after us would find.
+        self.shared.journal.note(&record);
+        let entry = self.entry(record);
         let cost = entry.cost_usd.map(NanoUsd::from_usd);
         let counted = NanoUsd::from_usd(entry.counted_usd);
         self.shared.account.ledger().enter(self.id, cost, counted);
@@ -199,46 +227,40 @@ impl Call {
         }
     }
 
-    fn entry(&self) -> ModelCall {
+    /// What is known of the call so far.
+    fn record(&self) -> CallRecord {
         let told = self.meter.told();
-        let refused = self.status.is_some_and(|status| status >= 400);
-        let tokens = told.tokens.unwrap_or_default();
-        let model = told.model.clone().or_else(|| self.asked().model);
-        let cost = if refused { Ok(NanoUsd::default()) } else { self.cost(model.as_deref(), told) };
-        let prices = &self.shared.account.prices;
-        let counted = cost.as_ref().map_or_else(|_| prices.at_most(&tokens), |cost| *cost);
-        ModelCall {
+        CallRecord {
             call_id: self.id,
-            request_id: self.request_id.clone(),
-            model,
+            model: told.model.clone(),
             status: self.status,
-            tokens,
-            cost_usd: cost.as_ref().ok().map(|cost| cost.usd()),
-            counted_usd: counted.usd(),
-            cost_unknown: cost.err(),
-            prices_as_of: prices.as_of.clone(),
+            told: told.tokens,
+            beside_tokens: told.beside_tokens,
+            request_bytes: self.request_bytes,
+            text_bytes: told.text_bytes,
             complete: told.complete,
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            retry_after_secs: self.retry_after.map(|wait| wait.as_secs()),
-            error: told.error.clone(),
         }
     }
 
-    /// What it cost, or why that is not known.
-    fn cost(&self, model: Option<&str>, told: &Told) -> Result<NanoUsd, String> {
+    fn entry(&self, record: CallRecord) -> ModelCall {
         let prices = &self.shared.account.prices;
-        let tokens: &Tokens = match &told.tokens {
-            Some(tokens) => tokens,
-            None if self.status.is_none() => return Err("no answer came".to_owned()),
-            None => return Err("the answer told no usage".to_owned()),
-        };
-        if told.beside_tokens {
-            return Err("web searches were used, which have no price here".to_owned());
+        let weighed = weigh(prices, &record);
+        ModelCall {
+            call_id: self.id,
+            request_id: self.request_id.clone(),
+            status: record.status,
+            tokens: record.told.unwrap_or_default(),
+            cost_usd: weighed.cost.as_ref().ok().map(|cost| cost.usd()),
+            counted_usd: weighed.counted.usd(),
+            estimated: weighed.estimated,
+            cost_unknown: weighed.cost.err(),
+            prices_as_of: prices.as_of.clone(),
+            complete: record.complete,
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            retry_after_secs: self.retry_after.map(|wait| wait.as_secs()),
+            error: self.meter.told().error.clone(),
+            model: record.model,
         }
-        let model = model.unwrap_or("(not named)");
-        prices
-            .cost(model, tokens)
-            .ok_or_else(|| format!("no price is known of the model {model} ({})", prices.as_of))
     }
 }
 

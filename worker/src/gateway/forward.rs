@@ -15,6 +15,7 @@ use http::{HeaderMap, request::Parts};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, Kept};
+use super::journal::Full;
 use super::refusal::Refusal;
 use super::{BODY_MAX_BYTES, HeaderCredential, MESSAGES, ModelFact, Shared};
 
@@ -45,11 +46,12 @@ pub(crate) async fn handler(
     if !knows_dummy(&parts.headers, &shared.dummy_key) {
         return Err(Refusal::WrongKey);
     }
-    if declared_length(&parts.headers).is_some_and(|length| length > BODY_MAX_BYTES) {
+    let length = declared_length(&parts.headers);
+    if length.is_some_and(|length| length > BODY_MAX_BYTES) {
         return Err(Refusal::TooLarge);
     }
     let mut call = match parts.uri.path() {
-        MESSAGES => Some(admit(&shared).await?),
+        MESSAGES => Some(admit(&shared, length.unwrap_or_default()).await?),
         _ => None,
     };
     let too_large = Arc::new(AtomicBool::new(false));
@@ -70,6 +72,9 @@ pub(crate) async fn handler(
         }
     };
     let answer = answer.map_err(|error| {
+        if let Some((call, _)) = &mut call {
+            call.failed();
+        }
         if too_large.load(Ordering::Relaxed) {
             return Refusal::TooLarge;
         }
@@ -92,13 +97,14 @@ pub(crate) async fn handler(
 }
 
 /// Opens a call, if the budget has room for one.
-async fn admit(shared: &Arc<Shared>) -> Result<(Call, Kept), Refusal> {
+async fn admit(shared: &Arc<Shared>, request_bytes: u64) -> Result<(Call, Kept), Refusal> {
     if let Err(counted) = shared.account.admit() {
         shared.facts.send(ModelFact::BudgetSpent { counted }).await.ok();
         return Err(Refusal::BudgetSpent);
     }
     let kept = Kept::default();
-    Ok((Call::new(Arc::clone(shared), Arc::clone(&kept)), kept))
+    let call = Call::begin(Arc::clone(shared), Arc::clone(&kept), request_bytes);
+    call.map(|call| (call, kept)).map_err(|Full| Refusal::TooManyCalls)
 }
 
 async fn stalls<T>(call: &mut Option<(Call, T)>) {

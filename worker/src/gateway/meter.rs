@@ -15,6 +15,8 @@ const TELLING_LINE_MAX: usize = 64 * 1024;
 const OTHER_LINE_MAX: usize = 64;
 /// The most characters of the service's error that are told.
 const ERROR_MAX_CHARS: usize = 500;
+/// What stands around the text in the line of a delta, at the least (`data: {"type":…,"text":""}}`).
+const DELTA_FRAME_BYTES: u64 = 80;
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Told {
     pub(super) beside_tokens: bool,
     /// The error, in words.
     pub(super) error: Option<String>,
+    /// Bytes of text, thought and tool input, about.
+    pub(super) text_bytes: u64,
     /// It came to its end.
     pub(super) complete: bool,
 }
@@ -55,6 +59,8 @@ pub(super) struct Meter {
     form: Form,
     event: Kind,
     kept: Vec<u8>,
+    /// Bytes of the line under way, kept or not.
+    line_bytes: u64,
     told: Told,
 }
 
@@ -63,6 +69,7 @@ enum Kind {
     None,
     Start,
     Delta,
+    Text,
     Stop,
     Ping,
     Error,
@@ -74,6 +81,7 @@ impl Kind {
         match name {
             b"message_start" => Self::Start,
             b"message_delta" => Self::Delta,
+            b"content_block_delta" => Self::Text,
             b"message_stop" => Self::Stop,
             b"ping" => Self::Ping,
             b"error" => Self::Error,
@@ -92,7 +100,7 @@ impl Kind {
 
 impl Meter {
     pub(super) fn new(form: Form) -> Self {
-        Self { form, event: Kind::None, kept: Vec::new(), told: Told::default() }
+        Self { form, event: Kind::None, kept: Vec::new(), line_bytes: 0, told: Told::default() }
     }
 
     /// What was told until now.
@@ -106,6 +114,7 @@ impl Meter {
             Form::Whole => {
                 let room = BODY_KEPT_MAX.saturating_sub(self.kept.len());
                 self.kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                self.told.text_bytes += chunk.len() as u64;
                 Passed { content: !chunk.is_empty(), usage: false }
             }
             Form::Stream => self.pass_lines(chunk),
@@ -132,7 +141,7 @@ impl Meter {
         let before = self.told.tokens;
         let mut passed = Passed { content: self.event.is_content(), usage: false };
         let mut rest = chunk;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             self.keep(&rest[..end]);
             self.line();
             passed.content |= self.event.is_content();
@@ -147,10 +156,12 @@ impl Meter {
         let most = if self.event.tells() { TELLING_LINE_MAX } else { OTHER_LINE_MAX };
         let room = most.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&part[..part.len().min(room)]);
+        self.line_bytes += part.len() as u64;
     }
 
     /// A line is whole.
     fn line(&mut self) {
+        let bytes = std::mem::take(&mut self.line_bytes);
         let mut kept = std::mem::take(&mut self.kept);
         let line = kept.strip_suffix(b"\r").unwrap_or(&kept);
         if line.is_empty() {
@@ -158,10 +169,13 @@ impl Meter {
         } else if let Some(name) = line.strip_prefix(b"event:") {
             self.event = Kind::of(name.trim_ascii());
             self.told.complete |= self.event == Kind::Stop;
-        } else if let Some(data) = line.strip_prefix(b"data:")
-            && self.event.tells()
-        {
-            self.data(data);
+        } else if let Some(data) = line.strip_prefix(b"data:") {
+            if self.event.tells() {
+                self.data(data);
+            }
+            if self.event == Kind::Text {
+                self.told.text_bytes += bytes.saturating_sub(DELTA_FRAME_BYTES);
+            }
         }
         kept.clear();
         // The same memory for the next line.

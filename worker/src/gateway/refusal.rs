@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Unreachable,
     /// The job's budget is spent.
     BudgetSpent,
+    /// More calls are under way than the ledger has room for.
+    TooManyCalls,
     /// The gateway is being stopped.
     Stopping,
 }
@@ -46,6 +48,12 @@ impl IntoResponse for Refusal {
                 StatusCode::BAD_REQUEST,
                 "invalid_request_error",
                 "the job's budget is spent (MAX_BUDGET_USD); no call is made any more",
+            ),
+            // The agent tries again by itself.
+            Self::TooManyCalls => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded_error",
+                "too many calls of the model are under way at once",
             ),
             Self::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "api_error", "the gateway is being stopped")

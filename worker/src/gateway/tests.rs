@@ -68,7 +68,9 @@ fn unmetered() -> Metering {
     let patience =
         Patience { silence: Duration::from_secs(3600), pings: Duration::from_secs(3600) };
     let (facts, _) = mpsc::channel(1);
-    Metering { ledger: Ledger::default(), budget: Budget::of(None), patience, facts }
+    let place = tempfile::NamedTempFile::new().unwrap();
+    let (journal, _) = Journal::open(place.path()).unwrap();
+    Metering { ledger: Ledger::default(), budget: Budget::of(None), journal, patience, facts }
 }
 
 fn agent() -> reqwest::Client {

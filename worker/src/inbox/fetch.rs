@@ -119,3 +119,6 @@ async fn tell(arrivals: &mpsc::Sender<Arrival>, arrival: Arrival) {
         tracing::debug!("the run is over; nobody listens to messages");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,10 @@ pub(super) fn make_state_dir(config: &Config) -> std::io::Result<()> {
 pub(super) fn lock(config: &Config) -> Result<File, String> {
     let path = config.state_dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| format!("{path:?} cannot be opened: {error}"))?;
+    let file = file.map_err(|error| {
+        let place = &config.state_dir;
+        format!("STATE_DIR {place:?} cannot be used, it must be writable: {path:?}: {error}")
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
@@ -63,7 +66,6 @@ pub(super) async fn hello(api: &Api) -> Result<Welcome, ApiError> {
 pub(super) fn not_welcome(error: &ApiError) -> Ended {
     let outcome = match error.problem() {
         Some(ProblemType::Fenced) => Outcome::Fenced,
-        Some(ProblemType::SandboxEnded) => Outcome::Cancelled,
         _ => Outcome::WorkerError,
     };
     Ended::new(outcome, error.to_string())

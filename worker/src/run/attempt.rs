@@ -7,12 +7,14 @@ use specwright_shared::machine::{Opening, RunEvent};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
 use specwright_shared::wire::event::{
-    AgentInterrupted, Event, PhaseFailed, PhaseRetry, PhaseStarted, RetryReason, SyncStarted,
+    Event, PhaseFailed, PhaseRetry, PhaseStarted, RetryReason, SyncStarted,
 };
 use uuid::Uuid;
 
 use super::drive::Run;
+use super::interrupt::Cause;
 use super::mail::Held;
+use super::turns::Turns;
 use super::wake::Wake;
 use crate::agent::Deliver;
 use crate::phases;
@@ -27,10 +29,8 @@ pub(super) struct Attempt {
     pub(super) phase: Phase,
     pub(super) number: u8,
     pub(super) deadline: Instant,
-    /// The message whose turn brings the output.
-    pub(super) asked: Option<Uuid>,
-    /// A message with priority `now` cut the turn off: the next turn brings the output.
-    pub(super) cut_by_message: bool,
+    /// Which of the agent's turns mean something.
+    pub(super) turns: Turns,
     /// An output that waits for a message's own turn.
     pub(super) held: Option<Held>,
 }
@@ -73,6 +73,10 @@ impl Run<'_> {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let attempt = self.attempt.as_ref()?;
         let running = self.agent.as_ref()?;
+        if self.wakes.interrupt.is_some() {
+            // Its answer has a limit of its own, and nothing is remedied twice at once.
+            return None;
+        }
         let silence = running.silent_since.map(|since| since + SILENCE_MAX);
         if let Some(parked) = self.calls.parked_until(self.config.model_park_timeout) {
             // The attempt's clock and the agent's stand still.
@@ -88,7 +92,10 @@ impl Run<'_> {
         number: u8,
         opening: Opening,
     ) -> Result<Vec<RunEvent>, SpoolError> {
-        if number > 1 {
+        let is_taken_up = self.taken_up.take().is_some() && number > 1;
+        if is_taken_up {
+            // The worker before us wrote down why there is another.
+        } else if number > 1 {
             self.record_retry(number - 1).await?;
         } else {
             self.tally = PhaseTally::new(Instant::now());
@@ -97,8 +104,7 @@ impl Run<'_> {
             phase,
             number,
             deadline: Instant::now() + self.config.phase_timeout,
-            asked: None,
-            cut_by_message: false,
+            turns: Turns::default(),
             held: None,
         });
         self.calls.new_attempt();
@@ -150,7 +156,7 @@ impl Run<'_> {
         let uuid = Uuid::new_v4();
         self.compared = false;
         if let Some(attempt) = &mut self.attempt {
-            attempt.asked = Some(uuid);
+            attempt.turns.followed_by(uuid, self.mail.on_their_way().map(|id| id.0));
         }
         self.vigil.asked(Instant::now());
         let Some(running) = &mut self.agent else { return Ok(None) };
@@ -178,24 +184,13 @@ impl Run<'_> {
         if self.calls.is_parked() {
             return self.parking_is_over().await;
         }
-        if in_time && let Some(meant) = self.remedy().await? {
-            return Ok(meant);
-        }
         if in_time {
-            return Ok(None);
+            return self.remedy();
         }
         let secs = self.config.phase_timeout.as_secs();
         let reason = format!("The attempt took longer than {secs} s (PHASE_TIMEOUT).");
-        let Some(running) = &self.agent else { return Ok(None) };
-        match running.agent.interrupt().await {
-            Ok(_) => {
-                let reason = reason.clone();
-                let interrupted = AgentInterrupted { reason, ..AgentInterrupted::default() };
-                self.record(Event::AgentInterrupted(interrupted)).await?;
-            }
-            Err(error) => tracing::warn!(%error, "the agent was not interrupted; it is ended"),
-        }
-        self.broke(Failure::new(RetryReason::TimedOut, reason), Outcome::TimedOut)
+        self.interrupt(Cause::End(Failure::new(RetryReason::TimedOut, reason)), false);
+        Ok(None)
     }
 
     /// The attempt broke; a fresh agent is needed.

@@ -19,6 +19,7 @@ use specwright_shared::wire::event::{
 
 use super::attempt::Failure;
 use super::drive::{Run, now};
+use super::interrupt::Cause;
 use crate::gateway::{ModelFact, StallSeen};
 use crate::spool::SpoolError;
 
@@ -51,8 +52,6 @@ pub(super) struct Calls {
     turns_refused: u32,
     /// Stalls in this attempt.
     stalls: u8,
-    /// A turn was interrupted because of a stall; its end means nothing.
-    interrupted: bool,
     /// How long the job was parked, without the time that runs.
     parked_before: Duration,
     /// The warning was given.
@@ -77,7 +76,7 @@ impl Calls {
     /// Another attempt begins.
     pub(super) fn new_attempt(&mut self) {
         (self.refusals, self.turns_refused, self.stalls) = (0, 0, 0);
-        (self.interrupted, self.back_at) = (false, None);
+        self.back_at = None;
         if let Some(parked) = self.parked.take() {
             self.parked_before += parked.since.elapsed();
         }
@@ -92,11 +91,6 @@ impl Calls {
     pub(super) const fn is_parked(&self) -> bool {
         self.parked.is_some()
     }
-
-    /// Whether the end of an aborted turn is the one that a stall was answered with.
-    pub(super) fn take_interrupted(&mut self) -> bool {
-        std::mem::take(&mut self.interrupted)
-    }
 }
 
 impl Run<'_> {
@@ -108,7 +102,11 @@ impl Run<'_> {
         match fact {
             ModelFact::Called(call) => {
                 let refused = self.refused(&call);
+                let looping = self.vigil.paid(&call, Budget::of(self.config.max_budget_usd));
                 self.called(*call).await?;
+                if let Some(seen) = looping {
+                    self.record(Event::LoopDetected(seen)).await?;
+                }
                 match refused {
                     Some(event) => Ok(Some(event)),
                     None => self.warn_of_budget().await.map(|()| None),
@@ -144,12 +142,24 @@ impl Run<'_> {
         let cost_usd = call.cost_usd.unwrap_or_default();
         self.cost_usd += cost_usd;
         self.tally.cost_usd += cost_usd;
+        let call_id = call.call_id;
         self.record(Event::ModelCall(call)).await?;
+        if let Some(gateway) = &self.gateway {
+            gateway.recorded(call_id);
+        }
         match status {
             Some(status @ (429 | 529)) => self.park(status, wait).await,
             Some(200..=299) => self.unpark().await,
             _ => Ok(()),
         }
+    }
+
+    /// Calls that a worker before us did not live to enter: they stand in the ledger already.
+    pub(super) async fn calls_before(&mut self, calls: Vec<ModelCall>) -> Result<(), SpoolError> {
+        for call in calls {
+            self.called(call).await?;
+        }
+        self.warn_of_budget().await
     }
 
     /// After the agent's end: calls that it left open are cut now, and count.
@@ -292,7 +302,10 @@ impl Run<'_> {
 
     /// A call is open and nothing comes.
     async fn stalled(&mut self, seen: StallSeen) -> Result<Option<RunEvent>, SpoolError> {
-        let (Some(running), Some(_)) = (&self.agent, &self.attempt) else { return Ok(None) };
+        if self.agent.is_none() || self.attempt.is_none() || self.wakes.interrupt.is_some() {
+            // An interrupt that is under way frees the turn from this call as well.
+            return Ok(None);
+        }
         self.calls.stalls = self.calls.stalls.saturating_add(1);
         let number = self.calls.stalls;
         let again = number <= STALLS_MAX;
@@ -313,13 +326,17 @@ impl Run<'_> {
             ms(seen.since_byte),
             ms(seen.since_content)
         );
+        if again {
+            let what = "the connection to the model stalled".to_owned();
+            let words = AFTER_STALL.to_owned();
+            self.interrupt(Cause::Remedy { what, reason: None, words }, false);
+            return Ok(None);
+        }
         // Before a fresh agent too: the turn must not go on while this one is being ended.
-        let interrupted = running.agent.interrupt().await;
-        if !again || interrupted.is_err() {
-            let failure = Failure::new(RetryReason::TimedOut, evidence);
+        let failure = Failure::new(RetryReason::TimedOut, evidence);
+        if !self.interrupt(Cause::End(failure.clone()), false) {
             return self.broke(failure, Outcome::TimedOut);
         }
-        self.calls.interrupted = true;
-        self.ask(AFTER_STALL).await
+        Ok(None)
     }
 }

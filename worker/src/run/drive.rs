@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use specwright_shared::liveness::WorkerState;
 use specwright_shared::machine::{Effect, Plan, RunEvent, RunState, apply};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::deliver::DeliverProblem;
 use crate::gateway::Gateway;
 use crate::health::Pulse;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Open, Spool, SpoolError};
 use crate::workspace::{Fingerprint, Workspace};
 
 /// A run and all that it holds.
@@ -54,7 +55,9 @@ pub(super) struct Run<'a> {
     pub(super) conversation: Option<uuid::Uuid>,
     pub(super) mail: Mail,
     /// The conversation that a dead worker's agent was in, until it is taken up.
-    pub(super) interrupted: Option<(Phase, uuid::Uuid)>,
+    pub(super) interrupted: Option<Open>,
+    /// The attempt that a dead worker was in, until it is taken up.
+    pub(super) taken_up: Option<u8>,
     /// What the agent is at, and since when.
     pub(super) vigil: Vigil,
     pub(super) attempt: Option<Attempt>,
@@ -74,7 +77,7 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Runs the phases until the machine says that the run is over.
     pub(super) async fn drive(&mut self) -> Ended {
-        let (mut state, effects) = self.plan.open();
+        let (mut state, effects) = self.plan.open_at(self.taken_up.unwrap_or(1));
         let mut due = self.perform_all(effects).await;
         while !state.is_terminal() {
             let event = match due.pop_front() {
@@ -111,8 +114,12 @@ impl Run<'_> {
 
     async fn perform_all(&mut self, effects: Vec<Effect>) -> VecDeque<RunEvent> {
         let mut due = VecDeque::new();
+        let end = effects.iter().find_map(|effect| match effect {
+            Effect::Finish { outcome } => Some(*outcome),
+            _ => None,
+        });
         for effect in effects {
-            match self.perform(effect).await {
+            match self.perform(effect, end).await {
                 Ok(events) => due.extend(events),
                 Err(error) => due.push_back(self.over(Outcome::WorkerError, error.to_string())),
             }
@@ -120,14 +127,22 @@ impl Run<'_> {
         due
     }
 
-    async fn perform(&mut self, effect: Effect) -> Result<Vec<RunEvent>, SpoolError> {
+    /// `end`: how the run ends, if this is a part of its end.
+    async fn perform(
+        &mut self,
+        effect: Effect,
+        end: Option<Outcome>,
+    ) -> Result<Vec<RunEvent>, SpoolError> {
         match effect {
             Effect::Begin { phase, attempt, opening } => self.begin(phase, attempt, opening).await,
-            Effect::StopAgent => self.stop_agent().await.map(|()| vec![]),
+            Effect::StopAgent => self.stop_agent(end).await.map(|()| vec![]),
             Effect::FailPhase { phase, attempts } => {
                 self.fail_phase(phase, attempts).await.map(|()| vec![])
             }
-            Effect::Finish { outcome } => self.finish(outcome).await.map(|()| vec![]),
+            Effect::Finish { outcome } => {
+                self.pulse.send_modify(|pulse| pulse.state = WorkerState::Ending);
+                self.finish(outcome).await.map(|()| vec![])
+            }
         }
     }
 
@@ -142,14 +157,12 @@ impl Run<'_> {
                 Some(self.over(Outcome::Cancelled, why))
             }
             Wake::Pause => self.pause().await?,
-            Wake::Interrupted { message, asked, answer } => {
-                self.interrupt_answered(message, asked, answer).await?
-            }
+            Wake::Interrupted(interrupted) => self.interrupted(interrupted).await?,
             Wake::Fenced | Wake::Delivery(DeliverProblem::Fenced) => {
                 Some(self.over(Outcome::Fenced, "A newer generation of this sandbox took over."))
             }
-            Wake::Delivery(DeliverProblem::SandboxEnded) => {
-                Some(self.over(Outcome::Cancelled, "The control API has ended this sandbox."))
+            Wake::Ended | Wake::Delivery(DeliverProblem::SandboxEnded) => {
+                Some(self.over(Outcome::Fenced, "The control API has ended this sandbox."))
             }
             Wake::Delivery(DeliverProblem::EventRefused { seq, kind, reason, fatal: false }) => {
                 // It is kept aside, and told under its number.

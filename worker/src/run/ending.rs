@@ -7,7 +7,6 @@ use specwright_shared::phase::Phase;
 use specwright_shared::wire::event::{Event, ExecutionCompleted, ExecutionFailed};
 use tokio::sync::watch;
 
-use super::Ended;
 use super::drive::Run;
 use crate::deliver::DeliverProblem;
 use crate::spool::{Spool, SpoolError};
@@ -25,8 +24,19 @@ impl Run<'_> {
     /// Makes the one terminal report.
     pub(super) async fn finish(&mut self, outcome: Outcome) -> Result<(), SpoolError> {
         if outcome == Outcome::Fenced {
-            // Nothing of ours is taken any more; the newer generation reports.
+            // How the run ended is not for us to say any more: a newer generation reports, or the
+            // control API has.
             return Ok(());
+        }
+        if let Err(error) = self.save_work().await {
+            // The terminal report has room of its own.
+            tracing::error!(%error, "what became of the work in progress could not be recorded");
+        }
+        // After a signal there is no time for it; a worker that comes again puts a clone back first.
+        if !self.wakes.asked.is_cancelled()
+            && let Err(error) = self.tidy().await
+        {
+            tracing::error!(%error, "the workspace was not put back");
         }
         self.save_transcript().await;
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -96,7 +106,7 @@ fn overrules(problem: DeliverProblem) -> Option<(Outcome, String)> {
             Some((Outcome::Fenced, "A newer generation of this sandbox took over.".to_owned()))
         }
         DeliverProblem::SandboxEnded => {
-            Some((Outcome::Cancelled, "The control API has ended this sandbox.".to_owned()))
+            Some((Outcome::Fenced, "The control API has ended this sandbox.".to_owned()))
         }
         DeliverProblem::EventRefused { seq, kind, reason, fatal: true } => {
             let why = format!("The control API refused event {seq} ({kind}): {reason}");
@@ -124,21 +134,14 @@ pub(super) fn failed(
     })
 }
 
-/// Waits until the control API has everything, bounded.
-pub(super) async fn flush(
-    spool: &Spool,
-    mut acked: watch::Receiver<u64>,
-    limit: Duration,
-    ended: &Ended,
-) {
-    if ended.outcome == Outcome::Fenced {
-        return;
-    }
+/// Waits until the control API has everything, bounded. Says whether it has.
+pub(super) async fn flush(spool: &Spool, mut acked: watch::Receiver<u64>, limit: Duration) -> bool {
     let last = *spool.durable().borrow();
     let delivered = acked.wait_for(|acked| *acked >= last);
     let delivered = tokio::time::timeout(limit, async { delivered.await.is_ok() }).await;
     match delivered {
-        Ok(true) => {}
+        Ok(true) => return true,
+        // Delivery has ended: a newer generation has this spool, or we are being ended.
         Ok(false) => tracing::warn!(last, "the rest of the events is not taken any more"),
         Err(_) => {
             tracing::error!(
@@ -149,4 +152,5 @@ pub(super) async fn flush(
             );
         }
     }
+    false
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use specwright_shared::excerpt::Excerpt;
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
-use specwright_shared::redact::Redactor;
+use specwright_shared::redact::{Flow, Redactor};
 use specwright_shared::wire::event::{
     AgentCompleted, AgentError, AgentMessage, AgentRetrying, Event, RetryReason, SubagentCompleted,
     SubagentInvoked, ToolResult, ToolUse,
@@ -18,6 +18,9 @@ use crate::spool::SpoolError;
 
 /// The tools that start a sub-agent, by the names that versions of the CLI gave them.
 pub(super) const SUBAGENT_TOOLS: [&str; 2] = ["Task", "Agent"];
+
+/// How much of a line that cannot be read is shown: enough to recognise it.
+const LINE_SHOWN_BYTES: usize = 200;
 
 impl Run<'_> {
     /// A fact from the agent: reported, then weighed.
@@ -127,11 +130,12 @@ impl Run<'_> {
                 self.trouble(format!("The tool {tool} was denied: {message}")).await
             }
             Fact::Malformed { line_start, why } => {
-                self.trouble(format!("A line of the agent cannot be read ({why}): {line_start}"))
-                    .await
+                let shown = start(&self.redactor, line_start);
+                self.trouble(format!("A line of the agent cannot be read ({why}): {shown}")).await
             }
             Fact::LineTooLong { line_start, bytes } => {
-                self.trouble(format!("A line of {bytes} bytes was dropped: {line_start}")).await
+                let shown = start(&self.redactor, line_start);
+                self.trouble(format!("A line of {bytes} bytes was dropped: {shown}")).await
             }
             Fact::TurnEnded(turn) => self.turn_cost(turn).await,
             Fact::Init(_)
@@ -209,6 +213,13 @@ fn excerpt(redactor: &Redactor, text: &str) -> Excerpt {
     Excerpt::of(&redactor.text(text))
 }
 
+/// The beginning of a line that may have been cut off in the middle of a secret.
+fn start(redactor: &Redactor, line_start: &str) -> String {
+    let mut flow = Flow::new(redactor.clone());
+    let clean = flow.push(line_start.as_bytes()) + &flow.rest();
+    Excerpt::within(&clean, LINE_SHOWN_BYTES).text
+}
+
 fn how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("with exit code {code}"),
@@ -230,5 +241,17 @@ mod tests {
         let kept = excerpt(&redactor, &text);
         assert!(kept.cut);
         assert!(!kept.text.contains("sk-"), "{}", &kept.text[EXCERPT_MAX_BYTES - 20..]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_shows_no_part_of_a_secret_whoever_cut_it() {
+        let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
+        for before in LINE_SHOWN_BYTES - 20..=LINE_SHOWN_BYTES {
+            let line = format!("{}sk-ant-a-real-key", "x".repeat(before));
+            for cut in before..=line.len() {
+                let shown = start(&redactor, &line[..cut]);
+                assert!(!shown.contains("sk-a"), "{before} {cut}: {shown}");
+            }
+        }
     }
 }

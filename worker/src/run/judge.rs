@@ -1,5 +1,7 @@
 //! What a turn came to: output, work tree and gate, judged by code.
 
+use std::time::Instant;
+
 use specwright_shared::documents::Document;
 use specwright_shared::finding::Finding;
 use specwright_shared::gate::{self, Verdict};
@@ -10,6 +12,7 @@ use specwright_shared::wire::event::{Event, PhaseCompleted, RetryReason, SyncCom
 
 use super::attempt::{Failure, with_causes};
 use super::drive::{Run, now};
+use super::turns::Meaning;
 use crate::agent::{Turn, TurnResult};
 use crate::phases::{self, Computed};
 use crate::spool::SpoolError;
@@ -24,25 +27,22 @@ impl Run<'_> {
         &mut self,
         turn: &TurnResult,
     ) -> Result<Option<RunEvent>, SpoolError> {
-        if self.vigil.is_by_our_hand(turn) {
+        if self.is_being_given_up() {
             return Ok(None);
         }
         let Some(attempt) = &mut self.attempt else { return Ok(None) };
-        let ours = turn.user_message_uuids.is_empty()
-            || attempt.cut_by_message
-            || attempt.asked.is_some_and(|asked| turn.user_message_uuids.contains(&asked));
+        let meaning = attempt.turns.ended(turn);
+        if meaning == Meaning::BrokenOff {
+            // Something follows, and is waited for as an answer is.
+            self.vigil.asked(Instant::now());
+            return Ok(None);
+        }
         let judged = turn.judge();
-        if judged == Turn::Aborted && attempt.cut_by_message {
-            return Ok(None);
-        }
-        if judged == Turn::Aborted && self.calls.take_interrupted() {
-            return Ok(None);
-        }
         let limit = matches!(
             judged,
             Turn::AuthenticationFailed { .. } | Turn::TurnsExceeded | Turn::BudgetExceeded
         );
-        if !ours && !limit {
+        if meaning == Meaning::Foreign && !limit {
             // The turn of a message that came too late for this one.
             return Ok(None);
         }
@@ -169,15 +169,12 @@ impl Run<'_> {
                 rehearsal: self.config.is_rehearsal(),
                 at: now(),
             };
-            match phases::write_documents(&document, &about, &self.config.output_dir) {
-                Ok(artifacts) => {
-                    for artifact in artifacts {
-                        self.record(Event::ArtifactCreated(artifact)).await?;
-                    }
-                }
-                Err(error) => {
-                    return Ok(Some(self.over(Outcome::WorkerError, with_causes(&error))));
-                }
+            let written = phases::write_documents(&document, &about, &self.config.output_dir);
+            for artifact in written.artifacts {
+                self.record(Event::ArtifactCreated(artifact)).await?;
+            }
+            if let Some(error) = written.error {
+                self.say(with_causes(&error)).await?;
             }
             self.job.accepted.insert(document);
         }

@@ -6,14 +6,14 @@
 //! model gets them with its first tool call, or in a turn of their own. A message for a phase waits
 //! for it, and is refused when it has passed; an overdue one is not written.
 //!
-//! The receipts are in [`receipts`], interrupts in [`interrupt`], and what a message that comes at the
-//! end of a turn does to the phase's output in [`held`].
+//! The receipts are in [`receipts`], and what a message that comes at the end of a turn does to the
+//! phase's output in [`held`]; how an agent is interrupted is told one room up.
 
 mod held;
-mod interrupt;
 mod receipts;
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use specwright_shared::id::MessageId;
 use specwright_shared::machine::RunEvent;
@@ -22,9 +22,9 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::message::{self, Message, MessageKind, MessageStatus};
 
 pub(super) use held::Held;
-pub(super) use interrupt::Interrupting;
 
 use super::drive::{Run, now};
+use super::interrupt::Cause;
 use crate::agent::Deliver;
 use crate::spool::SpoolError;
 
@@ -115,8 +115,16 @@ impl Mail {
     }
 
     /// The agent was given something that the model has not seen.
-    fn is_on_its_way(&self) -> bool {
-        self.letters.iter().any(|letter| letter.given && letter.status < MessageStatus::Seen)
+    pub(super) fn on_their_way(&self) -> impl Iterator<Item = MessageId> + '_ {
+        let way = |letter: &&Letter| letter.given && letter.status < MessageStatus::Seen;
+        self.letters.iter().filter(way).map(|letter| letter.message.id)
+    }
+
+    /// An interrupt was answered, failed, or has nothing left to break off: its text remains.
+    pub(super) fn has_interrupted(&mut self, id: MessageId) -> Option<Message> {
+        let letter = self.letter(id)?;
+        letter.interrupted = true;
+        Some(letter.message.clone())
     }
 
     fn waiting(&self) -> Vec<Letter> {
@@ -161,7 +169,8 @@ impl Run<'_> {
             }
             let interrupts = letter.message.kind == MessageKind::Interrupt && !letter.interrupted;
             if interrupts && !behind_prompt {
-                self.interrupt(&letter.message);
+                // A second one waits for the answer to the first.
+                self.interrupt(Cause::Message(id), letter.message.cancel_queued);
                 continue;
             }
             let deliver = match letter.message.deliver {
@@ -190,11 +199,24 @@ impl Run<'_> {
         if let Some(letter) = self.mail.letter(id) {
             letter.given = true;
         }
-        if let Some(attempt) = &mut self.attempt {
-            attempt.cut_by_message |= deliver == Deliver::Now;
+        if let Some(attempt) = self.attempt.as_mut().filter(|_| deliver == Deliver::Now) {
+            attempt.turns.cut_by(id.0);
         }
         self.held_waits_for_the_start();
         self.came(id, MessageStatus::Written, None, None).await?;
+        Ok(true)
+    }
+
+    /// Writes what the agent hears after it was interrupted; `false`: it does not take it.
+    pub(super) async fn follow(&mut self, message: &Message) -> Result<bool, SpoolError> {
+        let queued: Vec<_> = self.mail.on_their_way().collect();
+        if !self.give(message, Deliver::Next).await? {
+            return Ok(false);
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.turns.followed_by(message.id.0, queued.into_iter().map(|id| id.0));
+        }
+        self.vigil.asked(Instant::now());
         Ok(true)
     }
 
@@ -269,7 +291,7 @@ mod tests {
         for id in [seen.id, unseen.id] {
             mail.letter(id).unwrap().given = true;
         }
-        assert!(mail.waiting().is_empty() && mail.is_on_its_way());
+        assert!(mail.waiting().is_empty() && mail.on_their_way().count() == 2);
         mail.letter(seen.id).unwrap().status = MessageStatus::Seen;
         mail.agent_is_gone();
         let waiting: Vec<_> = mail.waiting().iter().map(|letter| letter.message.id).collect();

@@ -9,9 +9,11 @@ use specwright_shared::wire::event::{AgentExited, AgentStarted, Event, RetryReas
 use uuid::Uuid;
 
 use super::attempt::{Failure, with_causes};
+use super::drain::is_drained;
 use super::drive::Run;
 use crate::agent::{Agent, Launch, Session, StartError, inherited};
 use crate::config::AgentChoice;
+use crate::own_program::own_program;
 use crate::phases;
 use crate::spool::SpoolError;
 
@@ -37,7 +39,7 @@ impl Run<'_> {
             }
             // This very binary: what it is called elsewhere does not matter.
             AgentChoice::Rehearsal => (
-                std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
+                own_program().unwrap_or_else(|_| "/proc/self/exe".into()),
                 vec!["rehearsal-agent".into()],
             ),
         };
@@ -60,6 +62,7 @@ impl Run<'_> {
             base_url,
             dummy_key,
             environment: inherited(self.config.environment.clone()),
+            redactor: self.redactor.clone(),
         }
     }
 
@@ -107,8 +110,20 @@ impl Run<'_> {
         Ok(broke.unwrap_or_else(|| self.over(Outcome::AgentError, why)))
     }
 
-    /// Ends the agent's process tree, and puts the workspace back if the agent changed it.
-    pub(super) async fn stop_agent(&mut self) -> Result<(), SpoolError> {
+    /// Ends the agent's process tree, and puts the workspace back if the agent changed it; at the end
+    /// of a run, what it changed is saved first ([`Run::finish`]).
+    pub(super) async fn stop_agent(&mut self, end: Option<Outcome>) -> Result<(), SpoolError> {
+        let settled = if end.is_some_and(is_drained) { self.settle().await } else { Ok(()) };
+        // Whatever went wrong before it: no agent outlives its run.
+        self.end_agent().await?;
+        settled?;
+        if end.is_some_and(|outcome| outcome != Outcome::Fenced) {
+            return Ok(());
+        }
+        self.tidy().await
+    }
+
+    async fn end_agent(&mut self) -> Result<(), SpoolError> {
         let Some(running) = self.agent.take() else { return Ok(()) };
         let exited = running.agent.stop().await;
         // What it said last still counts: its cost does.
@@ -132,7 +147,7 @@ impl Run<'_> {
             self.say(format!("{} processes of the agent could not be ended.", exited.left)).await?;
         }
         self.pulse(None);
-        self.tidy().await
+        Ok(())
     }
 }
 

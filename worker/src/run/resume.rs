@@ -3,7 +3,7 @@
 //! What holds: the best rung that carries is taken, and which one that was is an event. A transcript
 //! is there: the conversation goes on, and we say so to the agent, since a resumed one does nothing
 //! by itself. None is there (it died before its first word): the same question under the same session
-//! id. The conversation cannot be taken up: a fresh one, from the last accepted phase. Messages that
+//! id. The conversation cannot be taken up, or its transcript is gone: a fresh one, from the last accepted phase. Messages that
 //! no agent has seen come behind the question in any case; those that were seen stand in the
 //! transcript and are not repeated.
 //!
@@ -20,7 +20,7 @@ use super::drive::Run;
 use super::process::lasts;
 use crate::agent::{Launch, Session, transcript};
 use crate::phases;
-use crate::spool::SpoolError;
+use crate::spool::{Open, SpoolError};
 
 impl Run<'_> {
     /// Starts an agent, or takes up the one that a dead worker left; gives what it is to be asked.
@@ -30,17 +30,21 @@ impl Run<'_> {
         launch: Launch,
         prompt: String,
     ) -> Result<Result<String, RunEvent>, SpoolError> {
-        let open = self.interrupted.take().filter(|(its_phase, _)| *its_phase == phase);
+        let open = self.interrupted.take().filter(|open| open.phase == phase);
         let mut reason = None;
-        if let Some((_, session_id)) = open {
-            let (rung, session, text) = rung(&launch, phase, session_id, &prompt);
-            match self.start_agent(Launch { session, ..launch.clone() }).await? {
-                Ok(()) => {
-                    self.resumed(rung, session_id, None).await?;
-                    return Ok(Ok(text));
+        if let Some(open) = open {
+            match rung(&launch, &open, &prompt) {
+                Ok((rung, session, text)) => {
+                    match self.start_agent(Launch { session, ..launch.clone() }).await? {
+                        Ok(()) => {
+                            self.resumed(rung, open.session_id, None).await?;
+                            return Ok(Ok(text));
+                        }
+                        Err(error) if lasts(&error) => return self.not_started(&error).map(Err),
+                        Err(error) => reason = Some(with_causes(&error)),
+                    }
                 }
-                Err(error) if lasts(&error) => return self.not_started(&error).map(Err),
-                Err(error) => reason = Some(with_causes(&error)),
+                Err(why) => reason = Some(why),
             }
         }
         let session_id = launch.session.id();
@@ -71,17 +75,19 @@ impl Run<'_> {
 }
 
 /// A conversation without a transcript is unknown to the agent; one with a transcript can be resumed
-/// and not begun.
+/// and not begun. `Err`: it was lost, and why.
 fn rung(
     launch: &Launch,
-    phase: Phase,
-    session_id: Uuid,
+    open: &Open,
     prompt: &str,
-) -> (ResumeRung, Session, String) {
+) -> Result<(ResumeRung, Session, String), String> {
+    let session_id = open.session_id;
     if transcript(&launch.private_dir, session_id).is_some() {
-        let text = phases::go_on(phase);
-        (ResumeRung::Transcript, Session::Resume(session_id), text)
-    } else {
-        (ResumeRung::SameSession, Session::New(session_id), prompt.to_owned())
+        let text = phases::go_on(open.phase);
+        return Ok((ResumeRung::Transcript, Session::Resume(session_id), text));
     }
+    if open.spoke {
+        return Err(format!("the transcript of the conversation {session_id} is gone"));
+    }
+    Ok((ResumeRung::SameSession, Session::New(session_id), prompt.to_owned()))
 }

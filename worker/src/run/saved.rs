@@ -1,31 +1,61 @@
-//! What is saved before a planned end: the agent's conversation, so that people can read it when the
-//! place is gone.
+//! What is saved before a planned end: the work in progress, so that what an agent made is not lost
+//! with its place, and its conversation, so that people can read it when the place is gone.
 //!
-//! What holds: known secrets are redacted before it is compressed; it is bounded, and of a longer one
-//! the end is kept; it never changes how a run ends, and never takes longer than it may.
+//! What holds: both are bounded in size and time, and never change how a run ends; known secrets are in
+//! neither. What became of the work is an event, also when there was none. Of a transcript that is too
+//! long, the end is kept.
 //!
-//! Deliberately absent: a rescue branch. Planning changes no repository; what an agent changed in its
-//! clone against the rules is not work.
+//! Deliberately absent: what an agent that broke the rules of planning changed in an attempt before the
+//! last. It is put back, and named with its diff in the timeline.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use specwright_shared::redact::Redactor;
+use specwright_shared::wire::event::{Event, WorkSaved};
 use specwright_shared::wire::sandbox::TRANSCRIPT_MAX_BYTES;
 use uuid::Uuid;
 
+use super::attempt::with_causes;
 use super::drive::Run;
 use crate::agent::transcript;
+use crate::spool::SpoolError;
+use crate::workspace::rescue::{not_saved, nothing};
 
 /// The most bytes of a transcript before compression: it shrinks to a tenth or so.
 const RAW_MAX_BYTES: u64 = 32 * 1024 * 1024;
 /// How long the upload may take.
 const SAVE_MAX: Duration = Duration::from_secs(10);
 /// The same after a signal: whoever sent it waits.
-const SAVE_AFTER_SIGNAL_MAX: Duration = Duration::from_secs(2);
+pub(super) const SAVE_AFTER_SIGNAL_MAX: Duration = Duration::from_secs(2);
+/// How long saving work in progress may take: a large commit over a slow network.
+const WORK_MAX: Duration = Duration::from_secs(60);
+/// The same after a signal.
+pub(super) const WORK_AFTER_SIGNAL_MAX: Duration = Duration::from_secs(2);
 
 impl Run<'_> {
+    /// Saves the work in progress, and says what became of it.
+    pub(super) async fn save_work(&mut self) -> Result<(), SpoolError> {
+        let signalled = self.wakes.asked.is_cancelled();
+        let limit = if signalled { WORK_AFTER_SIGNAL_MAX } else { WORK_MAX };
+        let saved = self.saved_by(Instant::now() + limit).await;
+        self.record(Event::WorkSaved(saved)).await?;
+        Ok(())
+    }
+
+    async fn saved_by(&self, deadline: Instant) -> WorkSaved {
+        if self.compared {
+            return nothing();
+        }
+        match tokio::time::timeout_at(deadline.into(), self.changes()).await {
+            Ok(Ok(None)) => nothing(),
+            Ok(Ok(Some(changed))) => self.workspace.save(self.config, &changed, deadline).await,
+            Ok(Err(error)) => not_saved(with_causes(&error)),
+            Err(_) => not_saved("looking for it took too long".to_owned()),
+        }
+    }
+
     /// Sends the newest conversation to the control API; it is nothing that a run would fail for.
     pub(super) async fn save_transcript(&self) {
         let Some(session_id) = self.conversation else { return };

@@ -21,13 +21,14 @@ use super::attempt::{PhaseTally, with_causes};
 use super::calls::Calls;
 use super::drive::{Run, now};
 use super::ending::{FLUSH_AFTER_SIGNAL_MAX, FLUSH_MAX, failed, flush};
+use super::left;
 use super::mail::Mail;
 use super::vigil::Vigil;
 use super::wake::Wakes;
 use crate::api::Api;
 use crate::config::{AgentChoice, Config, Credential, Start};
 use crate::deliver::{Courier, DeliverProblem};
-use crate::gateway::{self, Gateway, Metering, ModelFact, Upstream};
+use crate::gateway::{self, Gateway, Journal, Metering, ModelFact, Upstream};
 use crate::health::{Health, Pulse};
 use crate::inbox::{Arrival, Inbox};
 use crate::spool::{Fold, Found, Limits, Spool};
@@ -93,6 +94,16 @@ async fn with_job(
         stop.clone(),
     );
     tasks.spawn(courier.run());
+    let Job::Spec(job) = welcome.job else {
+        if found.fold.ended.is_none() {
+            left::record(config, found.fold.ledger, spool).await;
+        }
+        let ended = delivered(spool, acked, &asked).await;
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+        return ended;
+    };
     let health = Health {
         api: api.clone(),
         generation: welcome.generation,
@@ -105,7 +116,6 @@ async fn with_job(
     };
     tasks.spawn(health.run(stop.clone()));
 
-    let Job::Spec(job) = welcome.job;
     let generation = welcome.generation;
     let parts = Parts { generation, asked: asked.clone(), arrivals_tx, arrivals, problems, pulse };
     let ended = match found.fold.ended {
@@ -117,11 +127,25 @@ async fn with_job(
         }
     };
     let limit = if asked.is_cancelled() { FLUSH_AFTER_SIGNAL_MAX } else { FLUSH_MAX };
-    flush(spool, acked, limit, &ended).await;
+    flush(spool, acked, limit).await;
     stop.cancel();
     tasks.close();
     tasks.wait().await;
     ended
+}
+
+/// The whole of a job that is to deliver what is in the spool. A signal ends it at once: whoever comes
+/// next finds the same spool.
+async fn delivered(spool: &Spool, acked: watch::Receiver<u64>, asked: &CancellationToken) -> Ended {
+    match asked.run_until_cancelled(flush(spool, acked, FLUSH_MAX)).await {
+        Some(true) => {
+            Ended::new(Outcome::Fenced, "The run was over; what was left of it is delivered.")
+        }
+        Some(false) => {
+            Ended::new(Outcome::WorkerError, "The run was over; what was left is not delivered.")
+        }
+        None => Ended::new(Outcome::Cancelled, "asked to end by a signal, with facts undelivered"),
+    }
 }
 
 /// Ends of channels on their way to the run.
@@ -165,13 +189,21 @@ async fn phases(
     job.title = redactor.text(&job.title).into_owned();
     job.description = redactor.text(&job.description).into_owned();
     let seen = fold.seen.clone();
-    let ledger = fold.ledger.clone();
+    let mut ledger = fold.ledger.clone();
+    let (journal, left) = match left::calls(config, &mut ledger) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let why = format!("STATE_DIR has no room for the calls of the model: {error}");
+            return fail(Outcome::WorkerError, why).await;
+        }
+    };
     let calls = Calls::new(fold.warned, ledger.known());
-    let interrupted = fold.open;
+    let (interrupted, begun) = (fold.open, fold.attempt);
     let (plan, done) = match plan(config, &mut job, fold) {
         Ok(planned) => planned,
         Err(why) => return fail(Outcome::WorkerError, why).await,
     };
+    let taken_up = begun.filter(|(phase, _)| *phase == plan.start).map(|(_, attempt)| attempt);
     let prepared = Workspace::prepare(config, job.repository.as_deref());
     let workspace = match parts.asked.run_until_cancelled(prepared).await {
         None => {
@@ -182,7 +214,7 @@ async fn phases(
         Some(Ok(workspace)) => workspace,
     };
     let (model_tx, model) = mpsc::channel(gateway::FACTS_MAX);
-    let gateway = match gateway_for(config, ledger, model_tx, stop).await {
+    let gateway = match gateway_for(config, ledger, journal, model_tx, stop).await {
         Ok(gateway) => gateway,
         Err(error) => return fail(Outcome::WorkerError, with_causes(&error)).await,
     };
@@ -227,9 +259,10 @@ async fn phases(
         agent: None,
         api,
         generation: parts.generation,
-        conversation: interrupted.map(|(_, session_id)| session_id),
+        conversation: interrupted.map(|open| open.session_id),
         mail: Mail::new(kept, seen),
         interrupted,
+        taken_up,
         vigil: Vigil::default(),
         attempt: None,
         tally: PhaseTally::new(started),
@@ -240,7 +273,11 @@ async fn phases(
         because: String::new(),
         overruled: None,
     };
-    if let Err(error) = run.announce().await {
+    let announced = match run.announce().await {
+        Ok(()) => run.calls_before(left).await,
+        broke => broke,
+    };
+    if let Err(error) = announced {
         return fail(Outcome::WorkerError, error.to_string()).await;
     }
     let mut ended = run.drive().await;
@@ -283,6 +320,7 @@ fn plan(config: &Config, job: &mut SpecJob, fold: Fold) -> Result<(Plan, Vec<Pha
 async fn gateway_for(
     config: &Config,
     ledger: Ledger,
+    journal: Journal,
     facts: mpsc::Sender<ModelFact>,
     stop: &CancellationToken,
 ) -> Result<Option<Gateway>, gateway::GatewayError> {
@@ -300,7 +338,7 @@ async fn gateway_for(
         pings: config.model_ping_timeout.max(config.model_silence_timeout),
     };
     let budget = Budget::of(config.max_budget_usd);
-    let metering = Metering { ledger, budget, patience, facts };
+    let metering = Metering { ledger, budget, journal, patience, facts };
     Gateway::start(upstream, metering, stop).await.map(Some)
 }
 

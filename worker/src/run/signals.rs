@@ -1,4 +1,6 @@
-//! SIGTERM and SIGINT: the first asks the run to end, the second, or ten seconds, ends it.
+//! SIGTERM, SIGINT and SIGHUP: the first asks the run to end, the second, or [`DRAIN_MAX`], ends it.
+//!
+//! Deliberately absent: SIGHUP where it was ignored when we were started, which is what `nohup` is for.
 
 use std::time::Duration;
 
@@ -6,8 +8,30 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a run may take to end after the first signal: the agent's 3 s and a flush.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+use super::drain::SETTLE_MAX;
+use super::ending::FLUSH_AFTER_SIGNAL_MAX;
+use super::saved::{SAVE_AFTER_SIGNAL_MAX, WORK_AFTER_SIGNAL_MAX};
+use crate::agent::STOP_MAX;
+use crate::supervise::hangup;
+
+/// How long a run may take to end after the first signal: the sum of what it then does.
+pub(super) const DRAIN_MAX: Duration = Duration::from_secs(13);
+
+const _: () = {
+    let parts = [
+        SETTLE_MAX,
+        STOP_MAX,
+        WORK_AFTER_SIGNAL_MAX,
+        SAVE_AFTER_SIGNAL_MAX,
+        FLUSH_AFTER_SIGNAL_MAX,
+    ];
+    let (mut sum, mut at) = (0, 0);
+    while at < parts.len() {
+        sum += parts[at].as_millis();
+        at += 1;
+    }
+    assert!(sum <= DRAIN_MAX.as_millis(), "a run is ended before it had its time");
+};
 
 /// What signals have asked for.
 pub(super) struct Signals {
@@ -22,18 +46,21 @@ impl Signals {
     pub(super) fn listen() -> std::io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = hangup::listen()?;
         let (asked, at_once) = (CancellationToken::new(), CancellationToken::new());
         let (first, second) = (asked.clone(), at_once.clone());
         let listening = tokio::spawn(async move {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                () = hangup.next() => "SIGHUP",
             };
             tracing::info!(name, "asked to end by a signal");
             first.cancel();
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = hangup.next() => {}
                 () = tokio::time::sleep(DRAIN_MAX) => {}
             }
             second.cancel();

@@ -2,9 +2,10 @@
 //!
 //! What holds: an open tool call is work, however silent, until its own limit (declared by its input,
 //! else TOOL_TIMEOUT); without one, an agent at its turn may be silent, with no byte from its model,
-//! for AGENT_SILENCE_TIMEOUT. What is overdue is first interrupted and asked to go on, a bounded number
-//! of times in an attempt; then the attempt is broken and a fresh agent has the next one; the attempts bound that. Each step
-//! is an event. A loop is only reported.
+//! for AGENT_SILENCE_TIMEOUT; neither limit reaches beyond the attempt's own. What is overdue is first
+//! interrupted and asked to go on, a bounded number of times in an attempt; then the attempt is broken
+//! and a fresh agent has the next one; the attempts bound that. Each step is an event. While an
+//! interrupt is under way, whoever asked for it, nothing is overdue. A loop is only reported.
 
 #[cfg(test)]
 mod tests;
@@ -12,14 +13,17 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use specwright_shared::budget::Budget;
 use specwright_shared::liveness::{Loops, WorkerState};
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
-use specwright_shared::wire::event::{AgentInterrupted, Event, LoopDetected, RetryReason};
+use specwright_shared::price::{NanoUsd, Tokens};
+use specwright_shared::wire::event::{Event, LoopDetected, ModelCall, RetryReason};
 
 use super::attempt::Failure;
 use super::drive::Run;
-use crate::agent::{Fact, Turn, TurnResult};
+use super::interrupt::Cause;
+use crate::agent::Fact;
 use crate::health::OpenCall;
 use crate::spool::SpoolError;
 
@@ -35,13 +39,13 @@ const OPEN_MAX: usize = 64;
 pub(super) struct Vigil {
     open: Vec<OpenCall>,
     loops: Loops,
-    /// The agent's last line, or our last question to it.
+    /// The agent's last line.
+    line_at: Option<Instant>,
+    /// That, or our last question to it.
     heard: Option<Instant>,
     /// Whether the agent was asked and has not ended its turn.
     at_turn: bool,
     interrupts: u8,
-    /// We interrupted a turn: its end means nothing.
-    interrupted: bool,
     state: WorkerState,
 }
 
@@ -77,9 +81,14 @@ impl Vigil {
         self.heard = Some(now);
     }
 
-    /// Whether this is the end of the turn that we interrupted. Asked once for each end.
-    pub(super) fn is_by_our_hand(&mut self, turn: &TurnResult) -> bool {
-        std::mem::take(&mut self.interrupted) && turn.judge() == Turn::Aborted
+    /// Whether the agent was asked and has not ended its turn.
+    pub(super) const fn is_at_turn(&self) -> bool {
+        self.at_turn
+    }
+
+    /// The agent answered an interrupt: no call is at work any more.
+    pub(super) fn broken_off(&mut self) {
+        self.open.clear();
     }
 
     /// What is overdue first, and when.
@@ -101,7 +110,7 @@ impl Vigil {
     }
 
     fn saw(&mut self, fact: &Fact, now: Instant, limit: Duration) -> Option<LoopDetected> {
-        self.heard = Some(now);
+        (self.line_at, self.heard) = (Some(now), Some(now));
         self.state = match fact {
             Fact::ApiRetry { error_status: Some(429), .. } => WorkerState::WaitingUsageLimit,
             Fact::TurnEnded(_) => WorkerState::AgentIdle,
@@ -119,15 +128,7 @@ impl Vigil {
             }
             Fact::ToolResult { tool_use_id, is_error, result, .. } => {
                 self.open.retain(|call| call.id != *tool_use_id);
-                let seen = self.loops.answered(tool_use_id, *is_error, result)?;
-                Some(LoopDetected {
-                    kind: seen.kind,
-                    tool: seen.tool,
-                    count: seen.count,
-                    window: seen.window,
-                    input: seen.input,
-                    result: seen.result,
-                })
+                self.loops.answered(tool_use_id, *is_error, result).map(LoopDetected::from)
             }
             Fact::TurnEnded(_) => {
                 // A message that still waits in the agent begins a turn with a line of its own.
@@ -143,16 +144,33 @@ impl Vigil {
         }
     }
 
+    /// A call of the model was paid.
+    pub(super) fn paid(&mut self, call: &ModelCall, budget: Budget) -> Option<LoopDetected> {
+        let Tokens { input, output, cache_read, cache_write_5m, cache_write_1h } = call.tokens;
+        let tokens = [input, output, cache_read, cache_write_5m, cache_write_1h];
+        let tokens = tokens.into_iter().fold(0, u64::saturating_add);
+        let cost = NanoUsd::from_usd(call.counted_usd);
+        self.loops.paid(tokens, cost, budget.limit()).map(LoopDetected::from)
+    }
+
     /// What the heartbeat says of it.
     pub(super) fn tell(&self, pulse: &mut crate::health::Pulse) {
-        pulse.line_at = self.heard;
+        pulse.line_at = self.line_at;
         pulse.open.clone_from(&self.open);
         pulse.state = match pulse.phase {
             None => pulse.state,
-            Some(_) if !pulse.agent_alive => pulse.state,
-            Some(_) if !self.open.is_empty() => WorkerState::ToolCall,
-            Some(_) => self.state,
+            Some(_) if pulse.state == WorkerState::Ending => WorkerState::Ending,
+            Some(phase) if !phase.needs_agent() => WorkerState::Computing,
+            Some(_) if pulse.agent_alive => self.at(),
+            // Nothing is done for it yet, or nothing any more.
+            Some(_) if pulse.operation.is_none() => WorkerState::BetweenPhases,
+            Some(_) => WorkerState::Preparing,
         };
+    }
+
+    /// What the living agent is at.
+    const fn at(&self) -> WorkerState {
+        if self.open.is_empty() { self.state } else { WorkerState::ToolCall }
     }
 }
 
@@ -196,36 +214,24 @@ impl Run<'_> {
         self.vigil.next(self.config.silence_timeout, moved_at)
     }
 
-    /// What was overdue is remedied. `None`: nothing was.
-    pub(super) async fn remedy(&mut self) -> Result<Option<Option<RunEvent>>, SpoolError> {
+    /// What is overdue is remedied; the agent's answer is waited for elsewhere.
+    pub(super) fn remedy(&mut self) -> Result<Option<RunEvent>, SpoolError> {
         let Some((_, overdue)) = self.overdue().filter(|(at, _)| *at <= Instant::now()) else {
             return Ok(None);
         };
         let what = overdue.in_words();
-        let spent = self.vigil.interrupts >= INTERRUPTS_MAX;
-        let Some(running) = self.agent.as_ref().filter(|_| !spent) else {
+        if self.vigil.interrupts >= INTERRUPTS_MAX {
             let why = format!("After {INTERRUPTS_MAX} interrupts, {what} again.");
-            let failure = Failure::new(RetryReason::TimedOut, why);
-            return self.broke(failure, Outcome::TimedOut).map(Some);
-        };
-        if let Err(error) = running.agent.interrupt().await {
-            let why = format!("Because {what}, the agent was interrupted: {error}.");
-            let failure = Failure::new(RetryReason::TimedOut, why);
-            return self.broke(failure, Outcome::TimedOut).map(Some);
+            return self.broke(Failure::new(RetryReason::TimedOut, why), Outcome::TimedOut);
         }
         self.vigil.interrupts += 1;
-        let reason = format!(
+        let reason = Some(format!(
             "Interrupted, since {what}; it is asked to go on ({} of {INTERRUPTS_MAX}).",
             self.vigil.interrupts
-        );
-        self.record(Event::AgentInterrupted(AgentInterrupted {
-            reason,
-            ..AgentInterrupted::default()
-        }))
-        .await?;
-        self.vigil.open.clear();
-        self.vigil.interrupted = true;
-        self.ask(&go_on(&what)).await.map(Some)
+        ));
+        let words = go_on(&what);
+        self.interrupt(Cause::Remedy { what, reason, words }, false);
+        Ok(None)
     }
 }
 

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use specwright_shared::id::MessageId;
 use specwright_shared::wire::event::FileEdited;
 use specwright_shared::wire::message::{Message, Stop};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::mail::Interrupting;
-use crate::agent::{Fact, InterruptAnswer, InterruptError};
+use super::interrupt::{Interrupted, Interrupting, answered};
+use crate::agent::Fact;
 use crate::deliver::DeliverProblem;
 use crate::gateway::ModelFact;
 use crate::inbox::Arrival;
@@ -27,16 +26,11 @@ pub(super) enum Wake {
     /// The control API asked for the end after the phase at work.
     Pause,
     /// The agent answered an interrupt, or did not.
-    Interrupted {
-        /// The message that asked for it.
-        message: MessageId,
-        /// When the agent was asked.
-        asked: Instant,
-        /// What it said.
-        answer: Result<InterruptAnswer, InterruptError>,
-    },
+    Interrupted(Interrupted),
     /// A newer generation took over.
     Fenced,
+    /// The control API has ended this sandbox.
+    Ended,
     /// The inbox cannot be written.
     InboxBroken(String),
     /// Something about delivery.
@@ -90,14 +84,12 @@ impl Wakes {
                 Arrival::Stop(stop) => Wake::Stop(stop),
                 Arrival::Pause => Wake::Pause,
                 Arrival::Fenced => Wake::Fenced,
+                Arrival::Ended => Wake::Ended,
                 Arrival::Broken(why) => Wake::InboxBroken(why),
             },
             // Before the agent's facts: what a call cost is known before the turn that it ends.
             Some(fact) = self.model.recv() => Wake::Model(fact),
-            (message, asked, answer) = answered(&mut self.interrupt) => {
-                self.interrupt = None;
-                Wake::Interrupted { message, asked, answer }
-            }
+            interrupted = answered(&mut self.interrupt) => Wake::Interrupted(interrupted),
             () = until(deadline) => Wake::Deadline,
             Some(own) = std::future::ready(self.own.pop_front()) => own,
             fact = recv(&mut self.facts) => match fact {
@@ -118,15 +110,6 @@ impl Wakes {
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn answered(
-    interrupt: &mut Option<Interrupting>,
-) -> (MessageId, Instant, Result<InterruptAnswer, InterruptError>) {
-    match interrupt {
-        Some(open) => (open.message, open.asked, (&mut open.answer).await),
         None => std::future::pending().await,
     }
 }

@@ -158,7 +158,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Sets blocks aside for the terminal fact. Without them the run goes on: it may never need them.
+    /// Sets blocks aside for the terminal fact. Without them a run that has begun goes on: it may never
+    /// need them.
     pub(super) fn reserve(&mut self) {
         if self.reserved {
             return;
@@ -179,6 +180,10 @@ impl Disk {
             // What was written of it is room that facts need.
             drop(std::fs::remove_file(path));
         }
+    }
+
+    pub(super) const fn has_reserve(&self) -> bool {
+        self.reserved
     }
 
     /// Gives the reserve back to the disk; says whether there was one.

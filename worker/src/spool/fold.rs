@@ -25,10 +25,23 @@ pub struct Fold {
     pub warned: bool,
     /// Messages that an agent saw, or that never will be: none of them is written again.
     pub seen: BTreeSet<MessageId>,
-    /// The conversation of an agent that was at work when the worker died, and its phase.
-    pub open: Option<(Phase, Uuid)>,
+    /// The agent that was at work when the worker died.
+    pub open: Option<Open>,
+    /// The newest attempt that was begun, and of which phase; absent: none, or it was accepted.
+    pub attempt: Option<(Phase, u8)>,
     /// How the run ended, if it did.
     pub ended: Option<Outcome>,
+}
+
+/// An agent that was at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// In which phase.
+    pub phase: Phase,
+    /// Its conversation.
+    pub session_id: Uuid,
+    /// Whether its model had answered: then there was a transcript.
+    pub spoke: bool,
 }
 
 impl Fold {
@@ -47,24 +60,32 @@ impl Fold {
     pub fn add(&mut self, raw: &RawEvent) {
         let Ok(Decoded::Known(event)) = raw.decode() else { return };
         match *event {
+            Event::PhaseStarted(_) => self.attempt = raw.phase.map(|phase| (phase, 1)),
+            Event::PhaseRetry(retry) => {
+                self.attempt = raw.phase.map(|phase| (phase, retry.attempt.saturating_add(1)));
+            }
             Event::PhaseCompleted(done) => {
                 let Some(phase) = raw.phase else { return };
+                self.attempt = None;
                 let document = done.output.and_then(|output| Document::parse(phase, &output).ok());
                 if document.is_some() || phase == Phase::Complete {
                     self.accepted.insert(phase, document);
                 }
             }
             Event::AgentStarted(started) => {
-                self.open = raw.phase.map(|phase| (phase, started.session_id));
+                let session_id = started.session_id;
+                self.open = raw.phase.map(|phase| Open { phase, session_id, spoke: false });
             }
             Event::AgentExited(_) => self.open = None,
             Event::AgentCompleted(turn) => {
+                self.spoke();
                 self.ledger.agent_says(NanoUsd::from_usd(turn.cost_usd));
                 if turn.ledger_usd.is_none() {
                     self.cost_usd += turn.cost_usd;
                 }
             }
             Event::ModelCall(call) => {
+                self.spoke();
                 let cost = call.cost_usd.map(NanoUsd::from_usd);
                 if self.ledger.enter(call.call_id, cost, NanoUsd::from_usd(call.counted_usd)) {
                     self.cost_usd += call.cost_usd.unwrap_or_default();
@@ -77,6 +98,12 @@ impl Fold {
             Event::ExecutionCompleted(_) => self.ended = Some(Outcome::Succeeded),
             Event::ExecutionFailed(end) => self.ended = Some(end.outcome),
             _ => {}
+        }
+    }
+
+    const fn spoke(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.spoke = true;
         }
     }
 }

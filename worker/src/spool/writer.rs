@@ -44,7 +44,6 @@ struct Attempt {
 impl Writer {
     /// Runs until every sender is gone.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
-        self.disk.reserve();
         while let Some(first) = queue.blocking_recv() {
             self.prune(false);
             let mut group = vec![first];

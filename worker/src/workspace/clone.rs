@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
-use super::{Kind, Source, Workspace, WorkspaceError, overlay};
+use super::{Kind, Remote, Source, Workspace, WorkspaceError, overlay};
 use crate::config::Config;
 
 /// The file in STATE_DIR that says what we made in WORKSPACE_DIR.
@@ -39,10 +39,14 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
     let directory = &config.workspace_dir;
     let git = Git::new(directory, &config.environment);
     let mark_path = config.state_dir.join(MARK_FILE);
+    let remote = match source {
+        Source::Remote { remote, .. } => Some(remote.clone()),
+        Source::Local(_) => None,
+    };
     match read_mark(&mark_path) {
         Some(Mark::Made { commit, snapshot }) if directory.join(".git").is_dir() => {
             git.restore(&snapshot).await?;
-            let kind = Kind::Clone { git, snapshot };
+            let kind = Kind::Clone { git, snapshot, remote };
             return Ok(Workspace {
                 directory: directory.clone(),
                 commit,
@@ -60,13 +64,19 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
     write_mark(&mark_path, &Mark::Begun)?;
     let (commit, notes) = match source {
         Source::Local(path) => from_local(config, &git, path).await?,
-        Source::Remote { url, branch, token } => {
+        Source::Remote { remote: Remote { url, access }, branch } => {
             let mut arguments = vec!["clone", "--quiet", "--no-tags", "--template="];
             if let Some(branch) = branch {
                 arguments.extend(["--branch", branch]);
             }
             arguments.extend(["--", url, "."]);
-            git.run_remote(arguments, token.as_ref()).await?;
+            git.run_remote(arguments, access.as_ref()).await.map_err(|error| match branch {
+                // The words of `git clone`, which has no code of its own for it.
+                Some(branch) if error.says().contains("Remote branch") => {
+                    WorkspaceError::NoBranch { url: url.clone(), branch: branch.clone() }
+                }
+                _ => error.into(),
+            })?;
             let commit = head(&git).await;
             if commit.is_none() {
                 no_branches_or_refused(&git, url).await?;
@@ -81,7 +91,7 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
         directory: directory.clone(),
         commit,
         notes,
-        kind: Kind::Clone { git, snapshot },
+        kind: Kind::Clone { git, snapshot, remote },
     })
 }
 

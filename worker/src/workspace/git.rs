@@ -31,10 +31,22 @@ const SETTINGS: [&str; 8] = [
     "protocol.ext.allow=never",
 ];
 
-/// Answers git's question for GitHub's password from a variable of that one process. The text is
+/// Answers git's question for the server's password from a variable of that one process. The text is
 /// constant; nothing of a job stands in it.
-const CREDENTIAL_HELPER: &str = "credential.https://github.com.helper=!f() { test \"$1\" = get && \
+const CREDENTIAL_HELPER: &str = "!f() { test \"$1\" = get && \
     printf 'username=x-access-token\\npassword=%s\\n' \"$SPECWRIGHT_GIT_TOKEN\"; }; f";
+
+/// What git says, in English, when a server refuses who is asking.
+const REFUSALS: [&str; 4] =
+    ["Authentication failed", "could not read Username", "error: 401", "error: 403"];
+
+/// A token, and the one server that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Access {
+    /// Its address without a path.
+    pub(super) server: String,
+    pub(super) token: Secret,
+}
 
 /// Why a git command failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +60,17 @@ pub enum GitError {
         /// The subcommand.
         command: String,
         /// Its own words.
+        says: String,
+    },
+    /// The server does not take the token.
+    #[error(
+        "GITHUB_TOKEN was refused by {server}; set one that is valid and has the rights that are \
+         needed (git says: {says})"
+    )]
+    TokenRefused {
+        /// The server.
+        server: String,
+        /// Git's words.
         says: String,
     },
     /// It took too long.
@@ -64,7 +87,7 @@ impl GitError {
     /// Git's own words, if it spoke.
     pub(super) fn says(&self) -> String {
         match self {
-            Self::Failed { says, .. } => says.clone(),
+            Self::Failed { says, .. } | Self::TokenRefused { says, .. } => says.clone(),
             Self::Start(_) | Self::TimedOut { .. } => self.to_string(),
         }
     }
@@ -101,12 +124,6 @@ impl Git {
         self
     }
 
-    /// The same without some.
-    pub(super) fn without(mut self, names: &[&str]) -> Self {
-        self.environment.retain(|(name, _)| !names.iter().any(|without| name == without));
-        self
-    }
-
     /// Runs a command that reads `input`, and gives its stdout.
     pub(super) async fn run_with_input<I, S>(
         &self,
@@ -131,28 +148,35 @@ impl Git {
         self.finish(command, LOCAL_TIMEOUT).await
     }
 
-    /// Runs a command that reaches the network, with a token for GitHub if there is one.
+    /// Runs a command that reaches the network, with a token for one server if there is one.
     pub(super) async fn run_remote<I, S>(
         &self,
         arguments: I,
-        token: Option<&Secret>,
+        access: Option<&Access>,
     ) -> Result<Vec<u8>, GitError>
     where
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
         let mut all: Vec<OsString> = Vec::new();
-        if token.is_some() {
+        if let Some(Access { server, .. }) = access {
             // The empty helper forgets those of the machine: they could store the token.
             all.extend(["-c".into(), "credential.helper=".into()]);
-            all.extend(["-c".into(), CREDENTIAL_HELPER.into()]);
+            all.push("-c".into());
+            all.push(format!("credential.{server}.helper={CREDENTIAL_HELPER}").into());
         }
         all.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         let mut command = self.command(all);
-        if let Some(token) = token {
-            command.env("SPECWRIGHT_GIT_TOKEN", token.reveal());
-        }
-        self.finish(command, NETWORK_TIMEOUT).await
+        let Some(Access { server, token }) = access else {
+            return self.finish(command, NETWORK_TIMEOUT).await;
+        };
+        command.env("SPECWRIGHT_GIT_TOKEN", token.reveal());
+        self.finish(command, NETWORK_TIMEOUT).await.map_err(|error| match error {
+            GitError::Failed { says, .. } if REFUSALS.iter().any(|one| says.contains(one)) => {
+                GitError::TokenRefused { server: server.clone(), says }
+            }
+            other => other,
+        })
     }
 
     /// Puts a clone back to a commit: tracked files, new files, ignored files.

@@ -1,16 +1,16 @@
-//! Whether work can be pushed where it is meant to go, asked before the first call of the model.
+//! The one door to a remote: what may be pushed, whether it can be, and pushing it.
 //!
-//! What holds: asking sends nothing: a dry run of a push of an empty commit, from a repository of our
-//! own without settings of anybody else's, with the token in that one process only. The default
-//! branch, and branches by the usual names of protected ones, are refused before the server is asked
-//! about them; where the default branch is unknown, nothing is pushed. A rule of the server that
-//! only a real push would meet cannot be known here.
-//!
-//! Deliberately absent: pushing. Planning changes no repository.
+//! What holds: everything goes to a [`Pushable`] branch, never by force, from a repository of our own
+//! without settings of anybody else's, with the token in that one process only. The default branch,
+//! and branches by the usual names of protected ones, are refused; where the default branch is
+//! unknown, nothing is pushed. Whether a job's branch can be pushed is asked before the first call of
+//! the model, and asking sends nothing: it is the dry run of an empty commit. A rule of the server
+//! that only a real push would meet cannot be known before.
 
 use std::path::{Path, PathBuf};
 
 use super::git::{Git, GitError};
+use super::remote::Remote;
 use crate::config::Config;
 
 /// Names that branches have where a team merges, whatever the server says about them.
@@ -39,7 +39,7 @@ pub enum PushError {
     /// The server cannot be asked.
     #[error("{repository} cannot be read")]
     Unreadable {
-        /// `owner/name`.
+        /// The repository's address.
         repository: String,
         /// Git's words.
         #[source]
@@ -50,11 +50,19 @@ pub enum PushError {
     Refused {
         /// The branch.
         branch: String,
-        /// `owner/name`.
+        /// The repository's address.
         repository: String,
         /// Git's words.
         #[source]
         source: GitError,
+    },
+    /// It was taken, and is not there.
+    #[error("{repository} took `{branch}`, and says that it has another commit there or none")]
+    NotThere {
+        /// The branch.
+        branch: String,
+        /// The repository's address.
+        repository: String,
     },
     /// The place to ask from could not be made.
     #[error("a repository to ask from cannot be made in `{path}`: {why}")]
@@ -69,6 +77,59 @@ pub enum PushError {
     Git(#[from] GitError),
 }
 
+/// A branch that may be pushed to, as far as its name and the remote's default branch say. Nothing is
+/// pushed but to one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pushable(String);
+
+impl Pushable {
+    /// Asks the remote for its default branch, and refuses that one and protected ones.
+    pub(super) async fn ask(git: &Git, remote: &Remote, branch: &str) -> Result<Self, PushError> {
+        if is_protected(branch) {
+            return Err(PushError::Protected(branch.to_owned()));
+        }
+        let arguments = ["ls-remote", "--symref", "--", &remote.url, "HEAD"];
+        let said = git.run_remote(arguments, remote.access.as_ref()).await;
+        let said = said
+            .map_err(|source| PushError::Unreadable { repository: remote.url.clone(), source })?;
+        match default_branch(&String::from_utf8_lossy(&said)) {
+            Some(default) if default == branch => {
+                Err(PushError::Default(branch.to_owned(), remote.url.clone()))
+            }
+            Some(_) => Ok(Self(branch.to_owned())),
+            None => Err(PushError::DefaultUnknown(remote.url.clone())),
+        }
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+/// Pushes a commit and asks the remote whether it has it. Never by force: what is there stays.
+pub(super) async fn push(
+    git: &Git,
+    remote: &Remote,
+    commit: &str,
+    branch: &Pushable,
+) -> Result<(), PushError> {
+    let (access, reference) = (remote.access.as_ref(), branch.reference());
+    let refused = |source| PushError::Refused {
+        branch: branch.0.clone(),
+        repository: remote.url.clone(),
+        source,
+    };
+    let what = format!("{commit}:{reference}");
+    let arguments = ["push", "--no-verify", "--porcelain", "--", &remote.url, &what];
+    git.run_remote(arguments, access).await.map_err(refused)?;
+    let said = git.run_remote(["ls-remote", "--", &remote.url, &reference], access).await;
+    let said = said.map_err(refused)?;
+    if String::from_utf8_lossy(&said).split_whitespace().next() == Some(commit) {
+        return Ok(());
+    }
+    Err(PushError::NotThere { branch: branch.0.clone(), repository: remote.url.clone() })
+}
+
 /// Asks whether the job's branch may be pushed. `Ok` without asking when no repository or no branch
 /// is named: then nothing is meant to be pushed.
 pub(crate) async fn may_push(config: &Config) -> Result<(), PushError> {
@@ -80,28 +141,19 @@ pub(crate) async fn may_push(config: &Config) -> Result<(), PushError> {
     }
     let place = config.state_dir.join("push.git");
     let git = own_repository(&place, config).await?;
-    let url = format!("https://github.com/{repository}");
-    let token = config.github.token.as_ref();
-    let unreadable = |source| PushError::Unreadable { repository: repository.clone(), source };
-    let said = git.run_remote(["ls-remote", "--symref", "--", &url, "HEAD"], token).await;
-    let said = said.map_err(unreadable)?;
-    match default_branch(&String::from_utf8_lossy(&said)) {
-        Some(default) if default == branch => {
-            return Err(PushError::Default(branch.clone(), repository.clone()));
-        }
-        Some(_) => {}
-        None => return Err(PushError::DefaultUnknown(repository.clone())),
-    }
+    let remote = Remote::on_github(config, repository);
+    let branch = Pushable::ask(&git, &remote, branch).await?;
     let commit = empty_commit(&git).await?;
     // Forced, or the dry run of an existing branch would fail for the history that it does not have.
-    let what = format!("+{commit}:refs/heads/{branch}");
-    let arguments = ["push", "--dry-run", "--no-verify", "--porcelain", "--", &url, &what];
-    let refused = |source| PushError::Refused {
-        branch: branch.clone(),
-        repository: repository.clone(),
+    let what = format!("+{commit}:{}", branch.reference());
+    let arguments = ["push", "--dry-run", "--no-verify", "--porcelain", "--", &remote.url, &what];
+    let said = git.run_remote(arguments, remote.access.as_ref()).await;
+    let url = remote.url;
+    said.map(drop).map_err(|source| PushError::Refused {
+        branch: branch.0,
+        repository: url,
         source,
-    };
-    git.run_remote(arguments, token).await.map(drop).map_err(refused)
+    })
 }
 
 fn is_protected(branch: &str) -> bool {

@@ -15,16 +15,16 @@ mod difference;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use specwright_shared::excerpt::Excerpt;
 use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{FileChange, FileEdited, Unshown};
 
-use super::WorkspaceError;
 use super::git::{Git, GitError};
+use super::{WorkspaceError, beside};
 use difference::{Entry, entries, numbers, patches};
 
 /// Files over this are named without content: no person reads a diff of them in a timeline.
@@ -39,6 +39,7 @@ const EVENTS_MAX: usize = 400;
 /// The repository beside the clone.
 pub(crate) struct Shadow {
     clone: PathBuf,
+    /// The clone's until it is opened, then its own.
     git: Git,
     directory: PathBuf,
     redactor: Redactor,
@@ -62,47 +63,16 @@ impl Shadow {
     pub(super) fn of(clone: &Git, state_dir: &Path, redactor: Redactor) -> Self {
         let directory = state_dir.join("watch.git");
         let work_tree = clone.directory().to_path_buf();
-        let git = clone
-            .clone()
-            .with(&[("GIT_DIR", directory.as_os_str()), ("GIT_WORK_TREE", work_tree.as_os_str())]);
+        let git = clone.clone();
         let (tree, named) = (String::new(), HashMap::new());
         Self { clone: work_tree, git, directory, redactor, tree, named }
     }
 
     /// Makes it. What differs from the clone's index from then on is a change.
     pub(crate) async fn open(&mut self) -> Result<(), WorkspaceError> {
-        let disk = |error: &std::io::Error| WorkspaceError::disk(&self.directory, error);
-        match std::fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk(&error)),
-            _ => {}
-        }
-        let mut arguments: Vec<OsString> =
-            ["-c", "init.defaultBranch=none", "init", "--quiet", "--bare", "--template="]
-                .map(Into::into)
-                .into();
-        // A clone with other object names has twice as long ones.
-        if self.has_long_names() {
-            arguments.push("--object-format=sha256".into());
-        }
-        let outside = self.git.clone().without(&["GIT_DIR", "GIT_WORK_TREE"]);
-        arguments.push(self.directory.clone().into_os_string());
-        outside.run(arguments).await?;
-        let mut objects = self.clone.join(".git/objects").into_os_string().into_vec();
-        objects.push(b'\n');
-        let info = self.directory.join("objects/info");
-        std::fs::create_dir_all(&info)
-            .and_then(|()| std::fs::write(info.join("alternates"), objects))
-            .and_then(|()| {
-                std::fs::copy(self.clone.join(".git/index"), self.directory.join("index")).map(drop)
-            })
-            .map_err(|error| disk(&error))?;
+        self.git = beside::make(&self.git, &self.directory).await?;
         self.tree = self.write_tree().await?;
         Ok(())
-    }
-
-    fn has_long_names(&self) -> bool {
-        std::fs::read_to_string(self.clone.join(".git/config"))
-            .is_ok_and(|config| config.to_ascii_lowercase().contains("objectformat = sha256"))
     }
 
     async fn run<const N: usize>(&self, arguments: [&str; N]) -> Result<Vec<u8>, GitError> {
@@ -289,7 +259,7 @@ fn state(path: &Path) -> Option<(u64, i64, i64)> {
     Some((about.len(), about.mtime(), about.mtime_nsec()))
 }
 
-fn split(list: &[u8]) -> impl Iterator<Item = PathBuf> {
+pub(super) fn split(list: &[u8]) -> impl Iterator<Item = PathBuf> {
     list.split(|byte| *byte == 0)
         .filter(|path| !path.is_empty())
         .map(|path| PathBuf::from(OsStr::from_bytes(path)))

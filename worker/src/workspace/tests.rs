@@ -9,26 +9,26 @@ use std::process::Command;
 use super::*;
 use crate::config::Config;
 
-struct Place {
+pub(super) struct Place {
     root: tempfile::TempDir,
     /// The name of the user's repository.
     name: &'static str,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { root: tempfile::tempdir().unwrap(), name: "the user's repo" }
     }
 
-    fn repo(&self) -> PathBuf {
+    pub(super) fn repo(&self) -> PathBuf {
         self.root.path().join(self.name)
     }
 
-    fn workspace(&self) -> PathBuf {
+    pub(super) fn workspace(&self) -> PathBuf {
         self.root.path().join("work space")
     }
 
-    fn config(&self) -> Config {
+    pub(super) fn config(&self) -> Config {
         fs::create_dir_all(self.root.path().join("state")).unwrap();
         let at = |name: &str| self.root.path().join(name).display().to_string();
         let settings = BTreeMap::from([
@@ -45,13 +45,13 @@ impl Place {
         Config::from_lookup(&|name| settings.get(name).map(OsString::from)).unwrap()
     }
 
-    async fn prepare(&self) -> Result<Workspace, WorkspaceError> {
+    pub(super) async fn prepare(&self) -> Result<Workspace, WorkspaceError> {
         let repo = self.repo();
         Workspace::prepare(&self.config(), Some(repo.to_str().unwrap())).await
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) {
+pub(super) fn git(directory: &Path, arguments: &[&str]) {
     let output = Command::new("git")
         .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
         .args(arguments)
@@ -62,7 +62,7 @@ fn git(directory: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn repository(files: &[(&str, &str)]) -> Place {
+pub(super) fn repository(files: &[(&str, &str)]) -> Place {
     repository_named("the user's repo", files)
 }
 
@@ -78,7 +78,7 @@ fn repository_named(name: &'static str, files: &[(&str, &str)]) -> Place {
     place
 }
 
-fn write(directory: &Path, files: &[(&str, &str)]) {
+pub(super) fn write(directory: &Path, files: &[(&str, &str)]) {
     for (path, text) in files {
         let path = directory.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -365,4 +365,18 @@ async fn file_changes_are_seen() {
     assert!(change.path.ends_with(".txt") && change.change == FileChange::Created, "{change:?}");
     stop.cancel();
     holding.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_branch_to_start_from_that_is_not_there_is_refused_by_name() {
+    let place = repository(&[("a.txt", "a\n")]);
+    git(&place.repo(), &["branch", "there"]);
+    let url = format!("file://{}", place.repo().display());
+    let mut config = place.config();
+    config.github.base_branch = Some("missing".to_owned());
+    let error = Workspace::prepare(&config, Some(&url)).await.unwrap_err();
+    assert!(matches!(error, WorkspaceError::NoBranch { .. }), "{error:?}");
+    assert!(error.to_string().contains("no branch `missing`; set BASE_BRANCH"), "{error}");
+    config.github.base_branch = Some("there".to_owned());
+    Workspace::prepare(&config, Some(&url)).await.unwrap();
 }

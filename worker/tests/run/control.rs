@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -29,6 +30,9 @@ struct Kept {
     messages: Vec<Message>,
     stop: Option<Stop>,
     refuse_events: bool,
+    /// The worker's token is no longer good, and how often it was shown with events since.
+    revoked: Option<ProblemType>,
+    shown: usize,
     poison: Option<String>,
 }
 
@@ -38,7 +42,8 @@ type Shared = Arc<Mutex<Kept>>;
 pub(crate) struct Control {
     pub(crate) url: String,
     kept: Shared,
-    _runtime: tokio::runtime::Runtime,
+    /// While it is there. Its connections end with it.
+    runtime: Option<tokio::runtime::Runtime>,
 }
 
 /// Waits, bounded, until something is so.
@@ -53,22 +58,20 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 impl Control {
     pub(crate) fn start(repository: Option<String>) -> Self {
         let kept: Shared = Arc::new(Mutex::new(Kept { repository, ..Kept::default() }));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let at = |route: &str| format!("/api/v1/sandboxes/{{id}}/{route}");
-        let routes = Router::new()
-            .route(&at("hello"), post(hello))
-            .route(&at("events"), post(events))
-            .route(&at("heartbeat"), post(heartbeat))
-            .route(&at("messages/poll"), get(poll))
-            .with_state(Arc::clone(&kept));
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, routes).await });
-        Self { url, kept, _runtime: runtime }
+        let (url, runtime) = serve(&kept, "127.0.0.1:0");
+        Self { url, kept, runtime: Some(runtime) }
+    }
+
+    /// Closes the port and every connection. What was kept is kept.
+    pub(crate) fn go_away(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// Listens again where it did.
+    pub(crate) fn come_back(&mut self) {
+        self.runtime = Some(serve(&self.kept, self.url.trim_start_matches("http://")).1);
     }
 
     pub(crate) fn kinds(&self) -> Vec<String> {
@@ -99,6 +102,17 @@ impl Control {
         self.kept.lock().unwrap().refuse_events = refuse;
     }
 
+    /// Takes the worker's token back, or gives it again.
+    pub(crate) fn revoke(&self, refusal: Option<ProblemType>) {
+        let mut kept = self.kept.lock().unwrap();
+        (kept.revoked, kept.shown) = (refusal, 0);
+    }
+
+    /// How often events came with a token that was taken back.
+    pub(crate) fn refused_events(&self) -> usize {
+        self.kept.lock().unwrap().shown
+    }
+
     /// Refuses every event of this type for good.
     pub(crate) fn poison(&self, kind: &str) {
         self.kept.lock().unwrap().poison = Some(kind.to_owned());
@@ -123,6 +137,34 @@ impl Control {
         kept.messages.push(Message::queued(id, position, &new, None, now));
         id
     }
+}
+
+fn serve(kept: &Shared, address: &str) -> (String, tokio::runtime::Runtime) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let at = |route: &str| format!("/api/v1/sandboxes/{{id}}/{route}");
+    let routes = Router::new()
+        .route(&at("hello"), post(hello))
+        .route(&at("events"), post(events))
+        .route(&at("heartbeat"), post(heartbeat))
+        .route(&at("messages/poll"), get(poll))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(kept), token_is_good))
+        .with_state(Arc::clone(kept));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, routes).await });
+    (url, runtime)
+}
+
+async fn token_is_good(State(kept): State<Shared>, request: Request, next: Next) -> Response {
+    {
+        let mut kept = kept.lock().unwrap();
+        if let Some(refusal) = kept.revoked {
+            kept.shown += usize::from(request.uri().path().ends_with("/events"));
+            return problem(Problem::new(refusal, "this token was taken back"));
+        }
+    }
+    next.run(request).await
 }
 
 fn problem(problem: Problem) -> Response {
@@ -184,7 +226,7 @@ async fn events(State(kept): State<Shared>, headers: HeaderMap, body: Bytes) -> 
             kept.events.push(event);
         }
     }
-    Json(Ack { acked: kept.events.len() as u64 }).into_response()
+    Json(Ack { acked: kept.events.len() as u64, ended: false }).into_response()
 }
 
 async fn heartbeat(State(kept): State<Shared>, Json(beat): Json<Heartbeat>) -> Response {

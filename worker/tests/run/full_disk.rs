@@ -5,19 +5,24 @@ use std::io::Write as _;
 use super::*;
 
 /// A small file system in the place of the state directory; `None` where nothing may be mounted.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
+    pub(crate) fn mount(at: &'a Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(at).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then_some(Self(at))
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.0.join("others")).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    pub(crate) fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        assert!(mount.args(["-o", "remount,ro"]).arg(self.0).status().unwrap().success());
     }
 }
 

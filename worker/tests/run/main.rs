@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod control;
+mod exits;
 mod full_disk;
+mod hidden;
+mod revoked;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -20,7 +20,6 @@ impl Refusal for IngestError {
             Self::NeverHandedOut { .. } | Self::Disorder { .. } | Self::TooMany(_) => {
                 ProblemType::InvalidRequest
             }
-            Self::Ended => ProblemType::SandboxEnded,
             Self::Gap { .. } => ProblemType::SequenceGap,
             Self::InvalidEvent { .. } => ProblemType::InvalidEvent,
             Self::GateRefused { .. } => ProblemType::GateRefused,

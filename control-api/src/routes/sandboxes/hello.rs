@@ -24,8 +24,6 @@ pub(crate) enum HelloError {
         "the worker speaks protocol {0}, this control API {PROTOCOL}; use the same release of both"
     )]
     Protocol(u32),
-    #[error("the sandbox has ended; there is nothing left to do in it")]
-    Ended,
     #[error("the hello could not be stored")]
     Store(#[from] StoreError),
 }
@@ -35,7 +33,6 @@ impl Refusal for HelloError {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::Protocol(_) => ProblemType::ProtocolMismatch,
-            Self::Ended => ProblemType::SandboxEnded,
             Self::Store(_) => ProblemType::Internal,
         }
     }
@@ -43,7 +40,8 @@ impl Refusal for HelloError {
 impl_answer!(HelloError);
 
 /// Greets. The same boot that asks again (an answer was lost) gets the same generation; another boot
-/// gets the next one, and whatever came before it is fenced off from then on.
+/// gets the next one, and whatever came before it is fenced off from then on. Where the run is over, or
+/// its place was lost, the job is to deliver what is durable, and nothing else.
 pub(crate) async fn handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
@@ -55,9 +53,6 @@ pub(crate) async fn handler(
     let now = app.now();
     let mut write = app.store.write().await?;
     let run = Run::lock(&mut write, id, now).await?.ok_or(HelloError::NotFound(id))?;
-    if run.sandbox.state == SandboxState::Ended {
-        return Err(HelloError::Ended);
-    }
     let generation = if run.sandbox.boot_id == Some(hello.boot_id) {
         run.sandbox.generation
     } else {
@@ -72,11 +67,10 @@ pub(crate) async fn handler(
         sandbox = %id, spec = %run.spec.id, generation, worker = %hello.worker_version,
         "a worker said hello"
     );
-    Ok(Json(Welcome {
-        generation,
-        acked: run.sandbox.acked_seq,
-        heartbeat_ms: u64::try_from(app.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        job: Job::Spec(Box::new(SpecJob {
+    let job = if run.sandbox.state == SandboxState::Ended || run.sandbox.salvages > 0 {
+        Job::Deliver
+    } else {
+        Job::Spec(Box::new(SpecJob {
             spec_id: run.spec.id,
             title: run.spec.title,
             description: run.spec.description,
@@ -85,6 +79,12 @@ pub(crate) async fn handler(
             start: accepted.first_missing(),
             until: run.sandbox.options.until.unwrap_or(Phase::Complete),
             accepted,
-        })),
+        }))
+    };
+    Ok(Json(Welcome {
+        generation,
+        acked: run.sandbox.acked_seq,
+        heartbeat_ms: u64::try_from(app.heartbeat.as_millis()).unwrap_or(u64::MAX),
+        job,
     }))
 }

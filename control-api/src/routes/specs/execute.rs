@@ -1,10 +1,13 @@
 //! `POST /specs/{id}/execute`: runs a spec, or goes on with it. Starts at the first phase without an
 //! accepted output, or at `from`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use specwright_shared::id::SpecId;
+use specwright_shared::phase::SandboxState;
 use specwright_shared::wire::spec::{Launched, RunOptions};
 
 use crate::app::App;
@@ -13,6 +16,19 @@ use crate::execution::{self, ExecuteError};
 use crate::extract::{Body, PathId};
 use crate::reconcile;
 use crate::store::{self, StoreError};
+use crate::wake::Find;
+
+/// How long the delivery of what a lost place had left is waited for: it takes a fraction of a second.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+/// Whether nothing is being delivered from the place of a lost sandbox.
+struct Settled(bool);
+
+impl Find for Settled {
+    fn is_found(&self) -> bool {
+        self.0
+    }
+}
 
 /// Executes.
 pub(crate) async fn handler(
@@ -42,5 +58,14 @@ async fn end_dead_sandbox(app: &App, id: SpecId) -> Result<(), StoreError> {
     let Some(sandbox) = store::sandbox::find(&mut session, sandbox).await? else { return Ok(()) };
     drop(session);
     reconcile::end_if_gone(app, &sandbox).await?;
+    // Somebody else may be delivering what its place had left; the run goes on from there.
+    let settled = async || {
+        let mut session = app.store.read().await?;
+        let found = store::sandbox::find(&mut session, sandbox.id).await?;
+        let delivered =
+            found.is_none_or(|found| found.state == SandboxState::Ended || found.salvages == 0);
+        Ok::<_, StoreError>(Settled(delivered))
+    };
+    app.wakes.until_found(sandbox.id.0, SETTLE_MAX, &app.shutdown, settled).await?;
     Ok(())
 }

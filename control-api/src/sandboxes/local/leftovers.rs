@@ -2,8 +2,9 @@
 //!
 //! What holds: a process belongs to a sandbox if it carries the sandbox's mark in its environment
 //! (the worker hands it on to the agent, the agent to its tools), if it descends from one that does,
-//! or if it is an orphan that the kernel gave to us ([`adopt_orphans`]) and that stands in the
-//! sandbox's own directory. The last finds those that wiped their environment. A process is named by
+//! or if it is an orphan that stands in the sandbox's own directory: one that the kernel gave to us
+//! ([`adopt_orphans`]), or to process 1 because the control API of its time was killed, too. The last
+//! finds those that wiped their environment. A process is named by
 //! id *and* start time, so that a reused id is never signalled.
 //!
 //! Deliberately absent: a process that lost its parents, wiped its environment *and* went elsewhere.
@@ -23,6 +24,8 @@ use tokio::time::Instant;
 
 /// The variable that marks every process of one sandbox.
 pub(super) const MARK: &str = "SPECWRIGHT_SANDBOX";
+/// Who gets the orphans that nobody else adopts.
+const INIT: i32 = 1;
 /// How long killed processes may take to go; longer means that the kernel holds them.
 const GONE: Duration = Duration::from_secs(2);
 /// How often the table is read meanwhile.
@@ -89,7 +92,7 @@ fn of(sandbox: SandboxId, directory: &Path) -> Vec<Process> {
         .iter()
         .filter(|process| {
             is_marked(process.pid, &mark)
-                || (process.parent == us && stands_in(process.pid, directory))
+                || ([us, INIT].contains(&process.parent) && stands_in(process.pid, directory))
         })
         .map(|process| (process.pid, *process))
         .collect();

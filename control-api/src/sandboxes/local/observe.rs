@@ -12,10 +12,10 @@ use specwright_shared::phase::SandboxState;
 use specwright_shared::text::Line;
 use tokio::process::Child;
 
-use super::{Place, WORKSPACE, directory_of, leftovers};
+use super::{Place, WORKSPACE, directory_of, has_rest, leftovers};
 use crate::app::App;
 use crate::problem::chain;
-use crate::sandboxes::{Provider, lost};
+use crate::sandboxes::{Provider, salvage};
 use crate::store::{self, StoreError};
 use crate::wake::Find;
 
@@ -76,7 +76,7 @@ async fn remove(directory: &Path) {
 }
 
 /// Notes the end of a worker. Says whether its run had ended before, by its report or because someone
-/// ended it.
+/// ended it. What it had not sent is delivered first.
 async fn settle(
     app: &App,
     sandbox: SandboxId,
@@ -89,13 +89,16 @@ async fn settle(
         let ended = found.is_none_or(|sandbox| sandbox.state == SandboxState::Ended);
         Ok::<_, StoreError>(HasEnded(ended))
     };
-    // Not cut short by a shutdown: it is bounded, and the report matters most then.
+    // A report that is still in the kernel's buffers is in the spool, too: where there is one, nobody
+    // has to wait. Not cut short by a shutdown: it is bounded, and the report matters most then.
     let never = tokio_util::sync::CancellationToken::new();
-    if app.wakes.until_found(sandbox.0, REPORT, &never, ended).await?.0 {
+    let wait = if has_rest(&app.data_dir, sandbox, None) { Duration::ZERO } else { REPORT };
+    if app.wakes.until_found(sandbox.0, wait, &never, ended).await?.0 {
         return Ok(true);
     }
+    // Read before another worker writes into the log.
     let (outcome, message) = verdict(&exit, log);
-    lost::end_unreported(app, sandbox, outcome, &message).await?;
+    salvage::then_end(app, sandbox, outcome, &message).await?;
     Ok(false)
 }
 

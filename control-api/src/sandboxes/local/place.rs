@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::sandboxes::Life;
 
-/// How long a worker has to end its agent and report after SIGTERM.
-const GRACE: Duration = Duration::from_secs(6);
+/// How long a worker has to end its agent, save work and report after SIGTERM: a little more than the
+/// 13 seconds that it gives itself.
+const GRACE: Duration = Duration::from_secs(14);
 /// How long a killed process may take to go; longer means that the kernel holds it.
 const KILLED: Duration = Duration::from_secs(2);
 /// How often it is looked at meanwhile.
@@ -69,6 +70,12 @@ impl Place {
         } else {
             Life::Gone(format!("the worker (process {}) is gone", self.pid))
         }
+    }
+
+    /// Whether it is on this machine, in this boot or an earlier one.
+    pub(super) fn is_here(&self) -> bool {
+        let [host, _, namespace] = machine();
+        host == self.host && namespace == self.namespace
     }
 
     fn is_alive(&self) -> bool {

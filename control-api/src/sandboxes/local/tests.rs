@@ -182,14 +182,95 @@ async fn after_a_crash_of_everything_a_spec_can_be_executed_at_once() {
     api.end().await;
 }
 
-/// The process of a sandbox's worker, found by what is in its environment.
+/// A worker that leaves facts and is killed; started again, it counts that, keeps its environment and
+/// does what `then` says.
+fn leaves_facts(then: &str) -> String {
+    format!(
+        "if [ -d \"$STATE_DIR/spool\" ]; then echo x >>\"$STATE_DIR/tries\"
+             env >\"$STATE_DIR/env\"; {then}
+         fi
+         mkdir \"$STATE_DIR/spool\"; echo fact >\"$STATE_DIR/spool/1\"; kill -9 $$"
+    )
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_left_is_delivered_by_one_that_gets_no_key_before_it_is_lost() {
+    // It ends when the test has seen it at work.
+    let then = "until [ -e \"$STATE_DIR/seen\" ]; do sleep 0.05; done; exit 17";
+    let api = Running::with_worker(&leaves_facts(then)).await;
+    let launched = api.launch(json!({ "agent": "claude", "model": "m" })).await;
+    let state = api.sandbox_dir(launched.sandbox_id).join("state");
+    let environment = until_file(&state.join("env")).await;
+    let has = |line: &str| environment.lines().any(|one| one == line);
+    assert!(has("AGENT=rehearsal") && has("DIE_WITH_PARENT=1"), "{environment}");
+    assert!(!environment.contains("MODEL=") && !environment.contains("SECRET="), "{environment}");
+    // Its hello gets it no run, and the run is not over before it is.
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    assert_eq!(worker.welcome.job, specwright_shared::wire::sandbox::Job::Deliver);
+    api.until_spec(launched.spec.id, "executing").await;
+    std::fs::write(state.join("seen"), "").unwrap();
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    assert_eq!(spec["reason"], "lost");
+    assert!(spec["message"].as_str().unwrap().contains("was ended by signal 9"), "{spec}");
+    assert!(!spec["message"].as_str().unwrap().contains("missing"), "{spec}");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_second_death_is_met_by_another_try_and_tries_are_bounded_and_told() {
+    for (then, tries, told) in [
+        ("[ $(wc -l <\"$STATE_DIR/tries\") = 2 ] && exit 17; kill -9 $$", 2, false),
+        ("exit 16", 3, true),
+    ] {
+        let api = Running::with_worker(&leaves_facts(then)).await;
+        let launched = api.launch(json!({})).await;
+        let spec = api.until_spec(launched.spec.id, "failed").await;
+        let message = spec["message"].as_str().unwrap();
+        assert_eq!(message.contains("facts of the run may be missing"), told, "{message}");
+        let state = api.sandbox_dir(launched.sandbox_id).join("state");
+        let counted = std::fs::read_to_string(state.join("tries")).unwrap();
+        assert_eq!(counted.lines().count(), tries, "{then}");
+        api.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_a_shutdown_cuts_short_is_taken_up_by_the_next_control_api() {
+    let then = "[ -e \"$STATE_DIR/again\" ] && exit 17; exec sleep 600";
+    let mut api = Running::with_worker(&leaves_facts(then)).await;
+    api.config.end_sandboxes_on_shutdown = false;
+    let api = api.restart().await;
+    let launched = api.launch(json!({})).await;
+    let state = api.sandbox_dir(launched.sandbox_id).join("state");
+    until_file(&state.join("env")).await;
+    let id = launched.sandbox_id.to_string();
+    let again = state.join("again");
+    let api = api
+        .restart_after(async || {
+            assert!(worker_pids(&id).is_empty(), "nothing is left running");
+            std::fs::write(&again, "").unwrap();
+        })
+        .await;
+    let (_, specs) = api.get("/api/v1/specs").await;
+    assert_eq!(specs["items"][0]["status"], "failed", "the first answer is true: {specs}");
+    assert_eq!(specs["items"][0]["reason"], "lost");
+    api.end().await;
+}
+
+/// The process of a sandbox's worker.
 fn worker_pid(sandbox: &str) -> rustix::process::Pid {
+    worker_pids(sandbox)[0]
+}
+
+/// The processes of a sandbox, found by what is in their environment.
+fn worker_pids(sandbox: &str) -> Vec<rustix::process::Pid> {
     let setting = format!("SANDBOX_ID={sandbox}");
-    let number = std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+    let table = std::fs::read_dir("/proc").unwrap();
+    let pids = table.filter_map(|entry| {
         let entry = entry.unwrap();
         let environment = std::fs::read(entry.path().join("environ")).ok()?;
         let has = environment.split(|byte| *byte == 0).any(|pair| pair == setting.as_bytes());
         has.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
     });
-    rustix::process::Pid::from_raw(number.unwrap()).unwrap()
+    pids.filter_map(rustix::process::Pid::from_raw).collect()
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::excerpt::Excerpt;
 use crate::id::MessageId;
-use crate::liveness::LoopKind;
+use crate::liveness::{LoopKind, LoopSeen};
 use crate::wire::message::{MessageStatus, SeenAs};
 
 /// `agent.started`: a process is up, and its own word about itself was checked.
@@ -148,9 +148,9 @@ pub enum Unshown {
 pub struct LoopDetected {
     /// What repeats.
     pub kind: LoopKind,
-    /// The tool.
+    /// The tool; without progress, that of the newest call.
     pub tool: String,
-    /// How often it was seen.
+    /// How often it was seen; without progress, how often the model was called.
     pub count: u32,
     /// Among how many calls.
     pub window: u32,
@@ -158,6 +158,19 @@ pub struct LoopDetected {
     pub input: String,
     /// The start of the answer.
     pub result: String,
+    /// Without progress: the tokens that the model read and wrote meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// And the part of the job's budget, in percent, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_percent: Option<u64>,
+}
+
+impl From<LoopSeen> for LoopDetected {
+    fn from(seen: LoopSeen) -> Self {
+        let LoopSeen { kind, tool, count, window, input, result, tokens, budget_percent } = seen;
+        Self { kind, tool, count, window, input, result, tokens, budget_percent }
+    }
 }
 
 /// `agent.subagent_invoked`

@@ -31,6 +31,10 @@ pub struct ModelCall {
     /// What a budget counts for it, in US dollars: the cost, or the dearest model's when unknown.
     #[serde(default)]
     pub counted_usd: f64,
+    /// Whether `counted_usd` is an estimate: the answer did not come to its end, and what it used is
+    /// told there.
+    #[serde(default)]
+    pub estimated: bool,
     /// Why the cost is unknown.
     #[serde(default)]
     pub cost_unknown: Option<String>,

@@ -125,7 +125,7 @@ pub struct ArtifactCreated {
     pub name: String,
     /// Its media type.
     pub media_type: String,
-    /// Where it was written, on the worker's machine.
+    /// Where it was written, on the worker's machine; empty when it is in no file there.
     pub path: String,
     /// SHA-256 of its content, hexadecimal.
     pub sha256: String,

@@ -69,7 +69,11 @@ pub(crate) fn print_failure(metric: &str, why: &str) {
 
 /// The group that a figure belongs to.
 fn bench(metric: &str) -> &'static str {
-    if metric.starts_with("gateway") { "gateway" } else { "footprint" }
+    match metric.split('_').next() {
+        Some("gateway") => "gateway",
+        Some("steer") => "steer",
+        _ => "footprint",
+    }
 }
 
 /// The middle one (the lower of two); `None` of none.

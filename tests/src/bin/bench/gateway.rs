@@ -1,7 +1,9 @@
 //! What the gateway adds to a call of the model, beside the same call made directly, in turns.
 //!
 //! The service is a few lines on loopback that answers at once. A real one takes a second to begin
-//! and sends some kilobytes a second; the stream here is paced at a hundred times that.
+//! and sends some kilobytes a second; the stream here is paced at a hundred times that. Its pieces are
+//! due by the clock, as a model writes: a pause that is counted from the piece before would measure how
+//! the runtime rounds pauses.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,9 @@ use futures_util::{StreamExt as _, stream};
 use specwright_shared::budget::Budget;
 use specwright_shared::ledger::Ledger;
 use specwright_shared::stall::Patience;
-use specwright_worker::gateway::{Credential, FACTS_MAX, Gateway, Metering, Upstream};
+use specwright_worker::gateway::{
+    Credential, FACTS_MAX, Gateway, Journal, Metering, ModelFact, Upstream,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +32,7 @@ const STREAM_AIM_PERCENT: f64 = 2.0;
 const REQUESTS: usize = 400;
 const WARM_UP: usize = 20;
 /// Streams of each kind.
-const STREAMS: usize = 3;
+const STREAMS: usize = 7;
 /// A stream: 5 MB in pieces, one every four milliseconds.
 const PIECES: usize = 500;
 const PIECE_BYTES: usize = 10_000;
@@ -47,27 +51,23 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let direct = serve(&stop, &tasks).await?;
     let (facts, mut told) = mpsc::channel(FACTS_MAX);
     let patience = Patience { silence: Duration::from_secs(60), pings: Duration::from_secs(60) };
-    let metering =
-        Metering { ledger: Ledger::default(), budget: Budget::of(Some(9.0)), patience, facts };
+    let place = tempfile::NamedTempFile::new()?;
+    let (journal, _) = Journal::open(place.path())?;
+    let (ledger, budget) = (Ledger::default(), Budget::of(Some(9.0)));
+    let metering = Metering { ledger, budget, journal, patience, facts };
     let upstream = Upstream {
         base_url: direct.clone(),
         credential: Credential::ApiKey("the-real-key".to_owned()),
     };
     let gateway = Gateway::start(upstream, metering, &stop).await?;
-    let counting = tasks.spawn(async move {
-        let mut calls = 0_usize;
-        while told.recv().await.is_some() {
-            calls += 1;
-        }
-        calls
-    });
     let client = reqwest::Client::builder().no_proxy().build()?;
     let through = Way { client: &client, base_url: &gateway.base_url, key: &gateway.dummy_key };
     let beside = Way { client: &client, base_url: &direct, key: "any" };
 
-    let (mut one, mut other) = (Vec::new(), Vec::new());
+    let (mut one, mut other, mut kept) = (Vec::new(), Vec::new(), 0);
     for number in 0..WARM_UP + REQUESTS {
         let (gateway_ms, direct_ms) = (through.ask("short").await?, beside.ask("short").await?);
+        kept += keep(&gateway, &mut told);
         if number >= WARM_UP {
             one.push(gateway_ms);
             other.push(direct_ms);
@@ -76,10 +76,11 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let request = Pair::of(one, other)?;
     let paced = pair(&through, &beside, "paced").await?;
     let rushed = pair(&through, &beside, "rushed").await?;
+    let calls = keep(&gateway, &mut told);
     gateway.stop().await;
     stop.cancel();
     tasks.close();
-    let calls = counting.await.context("the counting ended early")?;
+    let calls = kept + calls;
     ensure!(calls == WARM_UP + REQUESTS + 2 * STREAMS, "{calls} calls were counted");
     let beside_ms =
         |pair: &Pair| format!("direct {:.2} ms, through it {:.2} ms", pair.direct, pair.through);
@@ -93,6 +94,18 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         Figure::new("gateway_stream_5mb_unpaced", rushed.through - rushed.direct, "ms")
             .beside(format!("{}; as fast as loopback goes", beside_ms(&rushed))),
     ])
+}
+
+/// Takes what the gateway told, as a run does; how many calls that were.
+fn keep(gateway: &Gateway, told: &mut mpsc::Receiver<ModelFact>) -> usize {
+    let mut calls = 0;
+    while let Ok(fact) = told.try_recv() {
+        if let ModelFact::Called(call) = fact {
+            gateway.recorded(call.call_id);
+            calls += 1;
+        }
+    }
+    calls
 }
 
 /// Medians of the two ways.
@@ -171,11 +184,12 @@ async fn answer(request: axum::extract::Request) -> Response {
         "x".repeat(PIECE_BYTES)
     ));
     let paced = what == "paced";
-    let middle = stream::iter(0..pieces).then(move |_| {
+    let began = tokio::time::Instant::now();
+    let middle = stream::iter((1_u32..).take(pieces)).then(move |number| {
         let piece = piece.clone();
         async move {
             if paced {
-                tokio::time::sleep(PIECE_EVERY).await;
+                tokio::time::sleep_until(began + PIECE_EVERY * number).await;
             }
             piece
         }

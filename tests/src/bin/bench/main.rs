@@ -20,6 +20,7 @@ mod programs;
 mod run;
 mod size;
 mod steer;
+mod steer_tool;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ use figure::Figure;
 struct Arguments {
     #[command(subcommand)]
     bench: Bench,
+    /// Measure the programs as they are: they were just built
+    #[arg(long, global = true)]
+    as_built: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Subcommand)]
@@ -51,9 +55,10 @@ enum Bench {
 const MEASUREMENT_AT_MOST: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let Arguments { bench } = Arguments::parse();
+    let Arguments { bench, as_built } = Arguments::parse();
     // The gateway is measured in this very process.
     if bench != Bench::Gateway
+        && !as_built
         && let Err(error) = programs::build()
     {
         eprintln!("{error:#}");

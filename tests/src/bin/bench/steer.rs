@@ -2,9 +2,15 @@
 //! CLI on a model that calls tools without an end, or that freezes.
 //!
 //! The control API is the real one, in this process, on a SQLite file. Times are those of the
-//! receipts: from the moment at which the control API accepted a message to the one at which the
-//! agent's stdin had taken it, and from the acceptance of an interrupt to its recorded answer.
+//! receipts: from the moment at which the control API took a message in hand (before it was on its
+//! disk) to the one at which the agent's stdin had taken it, and from there to the recorded answer of
+//! an interrupt. Beside each message one raw write to the disk and one bare request are timed, on the
+//! same machine in the same moment: on its way a message is written to two disks, one after the other.
+//! An interrupt in a tool is measured at the agent itself ([`super::steer_tool`]), since planning has
+//! no tool that takes its time.
 
+use std::future::Future;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +21,7 @@ use specwright_control_api::{Config, OwnerToken, WorkerProgram, serve};
 use specwright_shared::id::SandboxId;
 use specwright_shared::phase::Phase;
 use specwright_shared::text::Text;
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::message::{Message, MessageStatus, NewMessage};
 use specwright_shared::wire::spec::{Launch, Launched, NewSpec, RunOptions};
 use specwright_tests::messages_api::{Answer, MessagesApi, Playbook};
@@ -42,19 +49,33 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         .join("claude-cli/node_modules/@anthropic-ai/claude-code/package.json");
     if !installed.exists() {
         let why = "the Claude CLI is not installed; ./tests/run installs it".to_owned();
-        return Ok(vec![Figure::skipped("message_to_stdin_p50", "ms", why).aim(5.0)]);
+        return Ok(vec![Figure::skipped("steer_message_to_stdin_p50", "ms", why).aim(5.0)]);
     }
     // More answers than any run here can take: the model is busy until the end.
     let look = || Answer::tool("Glob", serde_json::json!({ "pattern": "**/*.rs" }));
     let busy = Playbook::new().with(Phase::Explore, std::iter::repeat_with(look).take(5000));
-    let mut stdin = on_a_run(busy, async |client, sandbox| {
+    let mut messages = on_a_run(busy, async |client, sandbox| {
+        let (mut raw, place) = (Raw::default(), tempfile::NamedTempFile::new()?);
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let health = format!("{}/healthz", client.base());
         for number in 0..MESSAGES {
             client.say(sandbox, &message("system", number)?).await?;
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(BETWEEN / 2).await;
+            raw.request.push(timed(http.get(&health).send()).await?);
+            let file = place.reopen()?;
+            let written = tokio::task::spawn_blocking(move || write_down(file));
+            raw.disk.push(timed(async { written.await? }).await?);
+            tokio::time::sleep(BETWEEN / 2).await;
         }
         let messages = until(client, sandbox, MESSAGES, MessageStatus::Written).await?;
-        let took = |one: &Message| Some(one.written_at?.since(one.created_at).as_secs_f64() * 1e3);
-        Ok(messages.iter().filter_map(took).collect::<Vec<_>>())
+        let ms = |from: Timestamp, to: Timestamp| to.since(from).as_secs_f64() * 1e3;
+        let mut took = Took { raw, ..Took::default() };
+        for one in &messages {
+            let (Some(there), Some(written)) = (one.delivered_at, one.written_at) else { continue };
+            took.to_worker.push(ms(one.created_at, there));
+            took.to_stdin.push(ms(one.created_at, written));
+        }
+        Ok(took)
     })
     .await?;
     let hangs = Playbook::new().with(Phase::Explore, std::iter::repeat_n(Answer::Hang, 50));
@@ -71,22 +92,66 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         Ok(took)
     })
     .await?;
-    let of = |count: usize| format!("real CLI, {count} of them; loopback, SQLite");
+    let mut tools = super::steer_tool::interrupts().await?;
+    let Took { to_worker, to_stdin, raw } = &mut messages;
+    let beside = |percent: usize, raw: &mut Raw| -> Result<String> {
+        let (disk, request) =
+            (percentile(&mut raw.disk, percent)?, percentile(&mut raw.request, percent)?);
+        Ok(format!(
+            "raw, same percentile: a write to the disk {disk:.2} ms, a request {request:.2} ms; \
+             {MESSAGES} messages to the real CLI"
+        ))
+    };
+    let figure = |metric, value| Figure::new(metric, value, "ms");
+    let of = |count: usize| format!("real CLI, {count} of them");
     Ok(vec![
-        Figure::new("message_to_stdin_p50", percentile(&mut stdin, 50)?, "ms")
+        figure("steer_message_to_worker_p50", percentile(to_worker, 50)?).beside(beside(50, raw)?),
+        figure("steer_message_to_stdin_p50", percentile(to_stdin, 50)?)
             .aim(5.0)
-            .beside(of(MESSAGES)),
-        Figure::new("message_to_stdin_p99", percentile(&mut stdin, 99)?, "ms")
+            .beside(beside(50, raw)?),
+        figure("steer_message_to_stdin_p99", percentile(to_stdin, 99)?)
             .aim(25.0)
-            .beside(of(MESSAGES)),
-        Figure::new(
-            "interrupt_confirmed_frozen_stream_max",
-            percentile(&mut interrupts, 100)?,
-            "ms",
-        )
-        .aim(200.0)
-        .beside(of(INTERRUPTS)),
+            .beside(beside(99, raw)?),
+        figure("steer_interrupt_frozen_stream_max", percentile(&mut interrupts, 100)?)
+            .aim(200.0)
+            .beside(of(interrupts.len())),
+        figure("steer_interrupt_in_a_tool_max", percentile(&mut tools, 100)?)
+            .aim(200.0)
+            .beside(of(tools.len())),
     ])
+}
+
+/// Milliseconds, of each message.
+#[derive(Default)]
+struct Took {
+    /// Until the worker had it on its disk.
+    to_worker: Vec<f64>,
+    /// Until the agent's stdin had taken it.
+    to_stdin: Vec<f64>,
+    raw: Raw,
+}
+
+/// The same of the bare machine.
+#[derive(Default)]
+struct Raw {
+    disk: Vec<f64>,
+    request: Vec<f64>,
+}
+
+/// As much as a message, durable.
+fn write_down(mut file: std::fs::File) -> std::io::Result<()> {
+    file.write_all(&[b'x'; 600])?;
+    file.sync_data()
+}
+
+/// How long something takes, in milliseconds.
+async fn timed<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<f64>
+where
+    anyhow::Error: From<E>,
+{
+    let began = Instant::now();
+    work.await?;
+    Ok(began.elapsed().as_secs_f64() * 1e3)
 }
 
 fn message(kind: &str, number: usize) -> Result<NewMessage> {

@@ -84,7 +84,9 @@ fn run(arguments: Arguments) -> Result<Verdict> {
 
 /// Builds the programs that are broken, so that no older build is judged. Quick when they are fresh.
 fn build() -> Result<()> {
-    let mut arguments = vec!["build", "--quiet", "--package", "specwright", "--bins"];
+    let mut arguments = vec!["build", "--quiet", "--package", "specwright"];
+    arguments.extend(["--package", "specwright-tests", "--bin", "specwright", "--bin"]);
+    arguments.push("faulty-agent");
     if !cfg!(debug_assertions) {
         arguments.push("--release");
     }

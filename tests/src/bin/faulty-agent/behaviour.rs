@@ -6,13 +6,20 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Every word that is understood, and what it makes the agent do.
-const WORDS: [(&str, &str); 30] = [
+const WORDS: [(&str, &str); 35] = [
     ("ok", "answers with an output; `ok:FILE` takes it from FILE by the title of the schema"),
+    ("aborts-a-later-turn", "breaks the turn of its second message off by itself, once"),
+    (
+        "answers-when-told",
+        "marks an interrupt with the file `interrupted`, answers when `go` is there",
+    ),
     ("asks", "asks us for a permission and tells what we said"),
+    ("burst", "says three hundred things in the turn"),
     ("closes-stdout-but-lives", "closes stdout in the turn and lives on"),
     ("deaf", "ignores SIGTERM, SIGINT, SIGHUP and the end of stdin"),
     ("exit-at-once", "exits with 7 before anything"),
     ("flood", "says a hundred thousand things in the turn"),
+    ("flood-5mb", "says ten lines of five megabytes in the turn"),
     ("garbage", "begins with lines that are no protocol"),
     ("hang", "never answers a message or an interrupt, and does not end with stdin"),
     ("hang-after-result", "ends its turn and then neither reads nor ends"),
@@ -27,6 +34,7 @@ const WORDS: [(&str, &str); 30] = [
     ("out-of-budget", "ends its turn because its dollars are spent"),
     ("out-of-turns", "ends its turn because it may make no more calls"),
     ("prose", "ends its turn without the output"),
+    ("prose-once", "ends its first turn, and no other, without the output"),
     ("refused-key", "ends its turn with the API's 401"),
     ("setsid-grandchild", "leaves two deaf processes in sessions of their own, one an orphan"),
     ("stderr-noise", "writes megabytes to stderr"),

@@ -12,12 +12,17 @@ mod turn;
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use behaviour::Behaviour;
 use turn::{After, Turn};
+
+/// Longer than any worker waits for the answer to an interrupt.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args();
@@ -108,11 +113,27 @@ fn answer(behaviour: &Behaviour, line: &Value, turn: &Turn<'_>) -> Result<After>
         }
         Some("interrupt") if behaviour.has("hang") => Ok(After::GoOn),
         Some("interrupt") => {
+            if behaviour.has("answers-when-told") {
+                wait_to_be_told(behaviour)?;
+            }
             success(json!({"still_queued": []}))?;
             turn.interrupted()
         }
         other => bail!("the faulty agent knows no request {other:?}"),
     }
+}
+
+/// Bounded: an agent that nobody tells anything ends.
+fn wait_to_be_told(behaviour: &Behaviour) -> Result<()> {
+    let (mark, told) = (behaviour.folder().join("interrupted"), behaviour.folder().join("go"));
+    std::fs::write(mark, "")?;
+    for _ in 0..TOLD_WITHIN.as_millis() / LOOK_EVERY.as_millis() {
+        if told.exists() {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    bail!("nobody told the faulty agent to go on")
 }
 
 /// Writes one line.

@@ -58,8 +58,23 @@ impl<'a> Turn<'a> {
             print(br#"{"type":"assistant","message":{"content":[{"type":"te"#)?;
             return Ok(After::Exit(0));
         }
+        if has("prose-once") && self.first_time()? {
+            self.end_in_prose(uuid)?;
+            return Ok(After::GoOn);
+        }
         if has("waits") || (has("waits-once") && self.first_time()?) {
             return Ok(After::GoOn);
+        }
+        if has("aborts-a-later-turn") {
+            // The first message is never answered, the second one is broken off.
+            let first = self.first_time()?;
+            let broken_off = self.behaviour.folder().join("broke-off");
+            if first {
+                return Ok(After::GoOn);
+            }
+            if std::fs::File::create_new(broken_off).is_ok() {
+                return self.interrupted();
+            }
         }
         if has("hangs-in-a-tool-once") && self.first_time()? {
             self.begin_call("toolu_hangs", "Bash", &json!({"command": "sleep infinity"}))?;
@@ -132,8 +147,18 @@ impl<'a> Turn<'a> {
         if has("line-5mb") {
             self.text(&"z".repeat(5_000_000))?;
         }
+        if has("flood-5mb") {
+            for _ in 0..10 {
+                self.text(&"z".repeat(5_000_000))?;
+            }
+        }
         if has("line-65mb") {
             self.text(&"z".repeat(65 * 1024 * 1024))?;
+        }
+        if has("burst") {
+            for number in 0..300 {
+                self.text(&number.to_string())?;
+            }
         }
         if has("flood") {
             for number in 0..100_000 {
@@ -141,6 +166,20 @@ impl<'a> Turn<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The end of a turn that brings nothing but words.
+    fn end_in_prose(&self, uuid: &Value) -> Result<()> {
+        let said = "I would rather write prose.";
+        self.text(said)?;
+        self.result(json!({
+            "subtype": "success",
+            "is_error": false,
+            "terminal_reason": "completed",
+            "user_message_uuids": [uuid],
+            "result": said,
+        }))?;
+        self.lifecycle(uuid, "completed")
     }
 
     fn end(&self, uuid: &Value) -> Result<()> {

@@ -1,5 +1,6 @@
 use serde_json::json;
 use specwright_shared::id::{EventId, SandboxId};
+use specwright_shared::phase::Phase;
 use specwright_shared::wire::event::RawEvent;
 use uuid::Uuid;
 
@@ -49,8 +50,7 @@ fn judged(events: &[EventView], spool: &str, outcome: Outcome) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.positions(events);
     verdict.sandbox(&sandbox(outcome), events, data.path());
-    verdict.ends(events, 1);
-    verdict.phases(events);
+    verdict.course(&[sandbox(outcome)], events);
     verdict
 }
 
@@ -78,12 +78,36 @@ fn a_number_that_was_passed_over_is_a_lost_event() {
 }
 
 #[test]
-fn a_durable_event_that_is_not_stored_is_lost_unless_its_place_was() {
-    let events = right();
+fn a_durable_event_that_is_not_stored_is_lost_whatever_became_of_its_place() {
     let durable = line(&event(9, "agent.message", None));
-    assert_eq!(judged(&events, &durable, Outcome::Succeeded).lost, 1);
-    let lost_with_its_place = judged(&events, &durable, Outcome::Lost);
-    assert_eq!((lost_with_its_place.lost, lost_with_its_place.stranded), (0, 1));
+    for outcome in [Outcome::Succeeded, Outcome::Lost] {
+        assert_eq!(judged(&right(), &durable, outcome).lost, 1, "{outcome}");
+    }
+}
+
+#[test]
+fn what_comes_behind_a_sandboxs_end_is_late_and_counts_for_nothing() {
+    let mut events = right();
+    let late = [("spec.phase_completed", Some(Phase::Design)), ("spec.execution_failed", None)];
+    for (kind, phase) in late {
+        let seq = events.len() as u64 + 1;
+        events.push(event(seq, kind, phase));
+    }
+    assert!(without_spool(&events).holds(), "{:#?}", without_spool(&events));
+}
+
+#[test]
+fn a_sandbox_that_works_before_the_one_before_it_has_ended_is_a_violation() {
+    let mut other = sandbox(Outcome::Succeeded);
+    other.id = SandboxId(Uuid::from_u128(2));
+    let mut events = right();
+    let mut early = event(1, "spec.execution_started", None);
+    early.sandbox_id = Some(other.id);
+    events.insert(1, early);
+    let mut verdict = Verdict::default();
+    verdict.course(&[sandbox(Outcome::Succeeded), other], &events);
+    let because = verdict.because.join("\n");
+    assert!(because.contains("works before"), "{because}");
 }
 
 #[test]
@@ -118,15 +142,20 @@ fn events_out_of_order_are_a_violation() {
 #[test]
 fn a_phase_that_was_accepted_twice_is_a_violation() {
     let mut events = right();
-    let last = events.len() as u64 + 1;
-    events.push(event(last, "spec.phase_completed", Some(Phase::Design)));
-    assert_eq!(without_spool(&events).violations, 1);
+    events.insert(1, event(2, "spec.phase_completed", Some(Phase::Design)));
+    let mut verdict = Verdict::default();
+    verdict.course(&[sandbox(Outcome::Succeeded)], &events);
+    assert_eq!(verdict.violations, 1, "{verdict:#?}");
 }
 
 #[test]
-fn two_ends_of_one_sandbox_are_a_violation() {
+fn an_end_of_no_sandbox_and_a_sandbox_without_an_end_are_violations() {
     let mut events = right();
-    let last = events.len() as u64 + 1;
-    events.push(event(last, "spec.execution_failed", None));
+    let mut end = event(1, "spec.execution_failed", None);
+    end.sandbox_id = None;
+    events.push(end);
     assert!(without_spool(&events).violations > 0);
+    let mut endless = right();
+    endless.pop();
+    assert!(without_spool(&endless).violations > 0);
 }

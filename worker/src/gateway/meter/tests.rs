@@ -81,6 +81,26 @@ fn an_answer_in_one_piece_and_an_error_are_read_at_the_end() {
 }
 
 #[test]
+fn the_text_that_passed_is_measured_whatever_the_pieces() {
+    let delta = |text: &str| {
+        let data = serde_json::json!({
+            "type": "content_block_delta", "index": 0,
+            "delta": { "type": "text_delta", "text": text },
+        });
+        format!("event: content_block_delta\ndata: {data}\n\n")
+    };
+    let stream = delta(&"x".repeat(300)) + "event: ping\ndata: {}\n\n" + &delta("y") + &delta("");
+    for size in [1, 7, 64, 65, 1000] {
+        let mut meter = Meter::new(Form::Stream);
+        for chunk in stream.as_bytes().chunks(size) {
+            meter.pass(chunk);
+        }
+        let bytes = meter.told().text_bytes;
+        assert!((301..340).contains(&bytes), "{bytes} in pieces of {size}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_leaves_the_usage_unknown() {
     for form in [Form::Stream, Form::Whole] {
         let mut meter = Meter::new(form);

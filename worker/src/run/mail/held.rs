@@ -25,11 +25,12 @@ pub(crate) struct Held {
 impl Run<'_> {
     /// Holds an output back if a message is on its way to the agent; `false`: judge it.
     pub(crate) fn hold(&mut self, output: &Value) -> bool {
-        let on_its_way = self.mail.is_on_its_way() || self.wakes.interrupt.is_some();
-        let Some(attempt) = self.attempt.as_mut().filter(|_| on_its_way) else { return false };
+        let on_their_way: Vec<_> = self.mail.on_their_way().collect();
+        let follows = !on_their_way.is_empty() || self.is_interrupted_by_message();
+        let Some(attempt) = self.attempt.as_mut().filter(|_| follows) else { return false };
         attempt.held = Some(Held { output: output.clone(), until: Instant::now() + START_MAX });
         // The next turn is the message's, and is ours all the same.
-        attempt.cut_by_message = true;
+        on_their_way.iter().for_each(|id| attempt.turns.await_turn_of(id.0));
         true
     }
 

@@ -29,6 +29,7 @@ impl Run<'_> {
         match state {
             LifecycleState::Queued => Ok(()),
             LifecycleState::Started => {
+                self.begun(uuid);
                 self.came(id, MessageStatus::Seen, Some(SeenAs::OwnTurn), None).await
             }
             LifecycleState::Completed => self.came(id, MessageStatus::Settled, None, None).await,
@@ -44,6 +45,13 @@ impl Run<'_> {
         }
     }
 
+    /// What was broken off for a message lies behind.
+    fn begun(&mut self, uuid: Uuid) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.turns.begun(uuid);
+        }
+    }
+
     /// A turn is over, and with it the messages that it took in.
     pub(crate) async fn turn_settles(&mut self, turn: &TurnResult) -> Result<(), SpoolError> {
         if turn.judge() == Turn::Aborted {
@@ -56,7 +64,7 @@ impl Run<'_> {
     }
 
     /// Moves a message of ours on and says so; what is none, or a step back, changes nothing.
-    pub(super) async fn came(
+    pub(in crate::run) async fn came(
         &mut self,
         id: MessageId,
         status: MessageStatus,

@@ -63,3 +63,46 @@ fn a_call_may_declare_its_own_limit() {
     assert_eq!(declared(&json!({"command": "make"})), None);
     assert!(declared(&json!({"timeout": u64::MAX})).is_some());
 }
+
+#[test]
+fn the_heartbeat_says_what_the_worker_is_at_with_and_without_an_agent() {
+    use specwright_shared::phase::Phase;
+
+    use crate::health::Pulse;
+
+    let now = Instant::now();
+    let mut vigil = Vigil::default();
+    let told = |vigil: &Vigil, phase, agent_alive, operation: Option<&str>| {
+        let operation = operation.map(str::to_owned);
+        let mut pulse = Pulse { phase, agent_alive, operation, ..Pulse::default() };
+        vigil.tell(&mut pulse);
+        pulse.state
+    };
+    let design = Some(Phase::Design);
+    assert_eq!(told(&vigil, None, false, None), WorkerState::Preparing);
+    assert_eq!(told(&vigil, design, false, Some("starting the agent")), WorkerState::Preparing);
+    assert_eq!(told(&vigil, design, false, None), WorkerState::BetweenPhases);
+    assert_eq!(told(&vigil, Some(Phase::Sync), false, None), WorkerState::Computing);
+    vigil.saw(&Fact::Compacted, now, SECOND);
+    assert_eq!(told(&vigil, design, true, None), WorkerState::ModelTurn);
+    vigil.saw(&call("1"), now, SECOND);
+    assert_eq!(told(&vigil, design, true, Some("tool Bash")), WorkerState::ToolCall);
+    vigil.broken_off();
+    assert_eq!(told(&vigil, design, true, None), WorkerState::ModelTurn);
+    let mut ending = Pulse { phase: design, state: WorkerState::Ending, ..Pulse::default() };
+    vigil.tell(&mut ending);
+    assert_eq!(ending.state, WorkerState::Ending);
+}
+
+#[test]
+fn a_question_of_ours_is_no_line_of_the_agent() {
+    let now = Instant::now();
+    let mut vigil = Vigil::default();
+    vigil.asked(now);
+    let mut pulse = crate::health::Pulse::default();
+    vigil.tell(&mut pulse);
+    assert_eq!(pulse.line_at, None);
+    vigil.saw(&Fact::Compacted, now, SECOND);
+    vigil.tell(&mut pulse);
+    assert_eq!(pulse.line_at, Some(now));
+}

@@ -142,6 +142,68 @@ async fn default_and_protected_branches_are_refused_and_no_branch_asks_nothing()
 }
 
 #[tokio::test]
+async fn a_push_goes_to_its_own_branch_only_and_never_by_force() {
+    let server = Server::start(true);
+    let config = server.config(None);
+    let own = own_repository(&server.root.path().join("own.git"), &config).await.unwrap();
+    let remote = Remote::on_github(&config, "o/r");
+    for branch in ["trunk-of-ours", "main", "release/2"] {
+        assert!(Pushable::ask(&own, &remote, branch).await.is_err(), "{branch}");
+    }
+    let before = server.refs();
+    let commit = empty_commit(&own).await.unwrap();
+    // Someone else's work is there: it stays, and that is an error and not a success.
+    let mine = Pushable::ask(&own, &remote, "mine").await.unwrap();
+    let error = push(&own, &remote, &commit, &mine).await.unwrap_err();
+    assert!(matches!(error, PushError::Refused { .. }), "{error:?}");
+    assert_eq!(server.refs(), before);
+    let new = Pushable::ask(&own, &remote, "specwright/rescue/x").await.unwrap();
+    push(&own, &remote, &commit, &new).await.unwrap();
+    let there = format!("{commit} commit\trefs/heads/specwright/rescue/x\n");
+    assert!(server.refs().contains(&there), "{}", server.refs());
+}
+
+#[test]
+fn the_token_goes_along_to_its_own_server_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let settings = BTreeMap::from([
+        ("SPEC_ID", "01890a5d-ac96-774b-bcce-b302099a8057".to_owned()),
+        ("SANDBOX_ID", "01890a5d-ac96-774b-bcce-b302099a8058".to_owned()),
+        ("SANDBOX_TOKEN", "token-of-this-sandbox".to_owned()),
+        ("CONTROL_API_URL", "http://127.0.0.1:9".to_owned()),
+        ("WORKSPACE_DIR", at("workspace")),
+        ("STATE_DIR", at("state")),
+        ("AGENT", "rehearsal".to_owned()),
+        ("GITHUB_TOKEN", "ghp_a_token_that_is_secret".to_owned()),
+        ("PATH", std::env::var("PATH").unwrap()),
+    ]);
+    let with = |url: &'static str| {
+        let of = move |name: &str| (name == "GITHUB_URL").then(|| url.to_owned());
+        Config::from_lookup(&|name| {
+            of(name).or_else(|| settings.get(name).cloned()).map(OsString::from)
+        })
+    };
+    for (server, url, goes) in [
+        ("", "https://github.com/o/r", true),
+        ("", "https://github.com.evil.example/o/r", false),
+        ("", "https://evil.example/github.com/o/r", false),
+        ("https://git.example", "https://git.example/o/r", true),
+        ("https://git.example", "https://github.com/o/r", false),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/o/r", true),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:80801/o/r", false),
+    ] {
+        let remote = Remote::at(&with(server).unwrap(), url);
+        assert_eq!(remote.is_ours_to_push(), goes, "{server} {url}");
+        assert!(!format!("{remote:?}").contains("ghp_"), "{remote:?}");
+    }
+    for wrong in ["http://git.example", "https://git.example/path", "git.example", "file:///x"] {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.contains("GITHUB_URL"), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_default_branch_or_repository_is_unknown_and_not_fine() {
     let server = Server::start(true);
     let head = server.root.path().join("served/o/r/HEAD");
