@@ -2,7 +2,7 @@
 //!
 //! What holds: a route opens to what its entry in the table says ([`Access`]), and to nobody else; a
 //! sandbox's token opens that sandbox's worker routes and nothing more; tokens are kept and compared
-//! as SHA-256, the owner's in constant time.
+//! as SHA-256, the owner's in constant time; a sandbox's ends [`LATE_FACTS_MAX`] after the sandbox.
 
 mod listen;
 mod owner_token;
@@ -21,6 +21,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use specwright_shared::id::SandboxId;
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use subtle::ConstantTimeEq;
 
@@ -33,6 +34,10 @@ pub(crate) const OWNER: &str = "owner";
 
 /// How long an owner waits for what a crash left to be settled; what takes longer is told as it stands.
 const LOOKED_MAX: Duration = Duration::from_secs(10);
+
+/// How long after its sandbox's end a worker's token is good: a machine that slept over a long weekend
+/// still brings what it has. Then it opens nothing any more, and what comes is not stored.
+const LATE_FACTS_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Whom a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +116,12 @@ fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     scheme.eq_ignore_ascii_case("bearer").then(|| hash(token.trim()))
 }
 
+/// Sandboxes that ended after this may bring facts now.
+fn late_facts_since(now: Timestamp) -> Timestamp {
+    let micros = i64::try_from(LATE_FACTS_MAX.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(now.as_micros().saturating_sub(micros))
+}
+
 async fn admit(
     app: &App,
     access: Access,
@@ -122,7 +133,8 @@ async fn admit(
         Actor::Owner(OWNER)
     } else {
         let mut session = app.store.read().await?;
-        let sandbox = store::sandbox::by_token(&mut session, &hash).await?;
+        let ended_after = late_facts_since(app.now());
+        let sandbox = store::sandbox::by_token(&mut session, &hash, ended_after).await?;
         Actor::Sandbox(sandbox.ok_or(AuthError::Unknown)?)
     };
     let opens = match (&actor, access) {

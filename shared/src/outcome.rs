@@ -25,7 +25,8 @@ pub enum Outcome {
     AgentError,
     /// We ourselves could not go on (disk, repository, a defect).
     WorkerError,
-    /// A newer generation of this sandbox took over.
+    /// How the run ended is not this worker's to say: a newer generation of the sandbox took over, or
+    /// the control API had ended it. It delivered what it had.
     Fenced,
     /// The sandbox is gone without a report; only the control API says this.
     Lost,

@@ -6,7 +6,7 @@
 //! `accept-encoding`: answers come uncompressed, so that their usage can be read as they pass.
 //! Every call of the model is entered in the ledger once and told to the run ([`ModelFact`]); it is on
 //! disk before it is made ([`Journal`]), so that it counts also if this process dies in its middle; none
-//! starts when the budget is spent.
+//! starts when the budget is spent, and nothing is passed on once the API has refused the credential.
 //!
 //! Deliberately absent: retries (the agent makes its own), any change of a body, and what follows
 //! from a refusal or a stall: the run decides that.
@@ -162,6 +162,8 @@ struct Shared {
     dummy_key: String,
     /// 0: no answer yet, or none to the last request.
     last_status: AtomicU16,
+    /// The status with which a call's key was refused; 0: it was not. Nothing is passed on after that.
+    key_refused: AtomicU16,
     account: Account,
     journal: Journal,
     patience: Patience,
@@ -207,6 +209,7 @@ impl Gateway {
             credential: upstream.credential.into_header()?,
             dummy_key: dummy_key.clone(),
             last_status: AtomicU16::new(0),
+            key_refused: AtomicU16::new(0),
             account: Account::new(metering.ledger, metering.budget),
             journal: metering.journal,
             patience: metering.patience,

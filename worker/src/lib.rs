@@ -76,11 +76,7 @@ pub fn main_from_env() -> ExitCode {
         }
     };
     let ended = runtime.block_on(run::run(config));
-    if ended.message.is_empty() {
-        tracing::info!(outcome = %ended.outcome, "the run is over");
-    } else {
-        tracing::error!(outcome = %ended.outcome, message = ended.message, "the run is over");
-    }
+    ended.log();
     ExitCode::from(ended.outcome.exit_code())
 }
 

@@ -8,12 +8,14 @@
 //! [`attempt`] begins, [`process`] starts the agent, [`resume`] takes
 //! up one that died with the worker, [`facts`] writes down what it does, [`judge`]
 //! weighs what came of it ([`turns`]: whose turn it was), [`vigil`] watches what takes too long,
+//! [`changed`] tells which files changed,
 //! [`mail`] brings messages to it, [`interrupt`] breaks off what it does) → [`drain`] (it comes to rest), [`saved`] (work in progress,
 //! transcript) and [`ending`] (terminal event, flush).
 
 mod arrival;
 mod attempt;
 mod calls;
+mod changed;
 mod drain;
 mod drive;
 mod ending;
@@ -47,6 +49,18 @@ pub struct Ended {
 impl Ended {
     pub(crate) fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         Self { outcome, message: message.into() }
+    }
+
+    /// The log's last line. That somebody asked for the end, or that another has the word about it, is
+    /// no error.
+    pub(crate) fn log(&self) {
+        let Self { outcome, message } = self;
+        match outcome {
+            Outcome::Succeeded | Outcome::Cancelled | Outcome::Fenced => {
+                tracing::info!(%outcome, message, "the run is over");
+            }
+            _ => tracing::error!(%outcome, message, "the run is over"),
+        }
     }
 }
 

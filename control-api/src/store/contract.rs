@@ -209,8 +209,12 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     assert_eq!((read.heartbeat, read.stop_reason.as_deref()), (Some(heartbeat), Some("first")));
     assert_eq!(read.place, Some(json!({ "pid": 7 })));
     let hash = crate::auth::hash(&first.to_string());
-    assert_eq!(sandbox::by_token(&mut session, &hash).await.unwrap(), Some(first));
-    assert_eq!(sandbox::by_token(&mut session, &[0; 32]).await.unwrap(), None);
+    let ended = read.ended_at.unwrap();
+    let before = Timestamp::from_micros(ended.as_micros() - 1);
+    assert_eq!(sandbox::by_token(&mut session, &hash, before).await.unwrap(), Some(first));
+    assert_eq!(sandbox::by_token(&mut session, &[0; 32], before).await.unwrap(), None);
+    // A token is good for a time after the end of its sandbox, and not for ever.
+    assert_eq!(sandbox::by_token(&mut session, &hash, ended).await.unwrap(), None);
     drop(session);
 
     let second = add_sandbox(store, spec).await.unwrap();

@@ -186,14 +186,20 @@ pub(crate) async fn lock(write: &mut Write, id: SandboxId) -> Result<Option<Sand
     find(write, id).await
 }
 
-/// The sandbox whose token has this hash.
+/// The sandbox whose token has this hash, unless it had ended by a time.
 pub(crate) async fn by_token(
     session: &mut Session,
     hash: &[u8; 32],
+    ended_after: Timestamp,
 ) -> Result<Option<SandboxId>, StoreError> {
     let row: Option<(Uuid,)> = session
-        .query("SELECT id FROM sandboxes WHERE token_hash = $1")
+        .query(
+            "SELECT id
+             FROM sandboxes
+             WHERE token_hash = $1 AND (ended_at IS NULL OR ended_at > $2)",
+        )
         .bind(hash.to_vec())
+        .bind(ended_after.as_utc())
         .fetch_optional()
         .await?;
     Ok(row.map(|(id,)| SandboxId(id)))

@@ -208,6 +208,23 @@ async fn refusals_are_told_with_their_status_their_words_and_the_time_to_wait() 
 }
 
 #[tokio::test]
+async fn after_a_refused_key_nothing_more_is_passed_on_however_often_the_agent_tries() {
+    for status in [401, 403] {
+        let refusal = Refusal { status, ..Refusal::BAD_KEY };
+        let mut scene =
+            Scene::with(Given::default(), move || Answer::Refuse(refusal.clone())).await;
+        assert_eq!(scene.ask(&streaming(MODEL)).await.status(), status);
+        assert_eq!(scene.call().await.status, Some(status));
+        for _ in 0..3 {
+            let again = scene.ask(&streaming(MODEL)).await;
+            assert_eq!(again.status(), status);
+            assert!(again.text().await.unwrap().contains("has refused the run's key"));
+        }
+        assert_eq!(scene.api.asks().len(), 1, "{status}: the service was asked again");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_the_agent_leaves_is_told_with_what_was_used() {
     let mut scene = Scene::with(Given::default(), || Answer::Hang).await;
     let mut answer = scene.ask(&streaming(MODEL)).await;

@@ -70,6 +70,36 @@ async fn each_signal_to_the_worker_drains_the_run_in_order_with_one_report() {
 }
 
 #[tokio::test]
+async fn a_stop_by_the_control_api_saves_the_work_before_its_one_report() {
+    let system = System::new();
+    let repository = Repository::with_files(sample::FILES);
+    let before = repository.contents();
+    let run = at_work(&system, &repository, "writes-file, waits").await;
+    let listed = system.run(system.root(), ["list", "--json"]).await.expect_code(0).summary();
+    let spec = text(&list(&listed)[0]["id"]);
+    drop(system.run(system.root(), ["stop", &spec]).await.expect_code(0));
+
+    let run = run.finish().await.expect_code(1);
+
+    let events: Vec<Value> =
+        run.json().into_iter().filter(|line| line["type"] != "summary").collect();
+    let end = end_of(&events);
+    let order = ["agent.interrupted", "agent.completed", "agent.exited", "worker.work_saved"];
+    let at = order.map(|kind| end.iter().position(|one| one == kind));
+    assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{end:?}");
+    let [failed] = &run.events("spec.execution_failed")[..] else { panic!("{run:#?}") };
+    assert_eq!(failed["data"]["outcome"], "cancelled", "{failed:#}");
+    let saved = run.events("worker.work_saved")[0]["data"].clone();
+    assert_eq!((&saved["kept"], &saved["files"]), (&"bundled".into(), &1.into()), "{saved:#}");
+    before.is_still_in(repository.path());
+    let (bundle, reference) = (text(&saved["bundle"]), text(&saved["reference"]));
+    repository.git(&["fetch", "--quiet", &bundle, &reference]);
+    let content = repository.git(&["show", &format!("FETCH_HEAD:{FILE}")]);
+    assert_eq!(content, "the agent was here\n");
+    system.nothing_left_within(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn work_on_a_users_own_repository_is_kept_for_the_user_to_fetch_and_the_repository_is_not_written()
  {
     let system = System::new();

@@ -54,6 +54,12 @@ async fn an_agent_that_changes_the_work_tree_fails_its_attempts_and_the_change_i
     assert!(text(&failed["data"]["message"]).contains("written-by-the-agent.txt"), "{failed:#}");
     // Both attempts changed it: the second could not have, had the first change not been undone.
     assert_eq!(failed["data"]["attempts"], 2, "{failed:#}");
+    // Each is told with its diff, although the agent was ended and the change undone at once.
+    let told = run.events("agent.file_edited").into_iter().map(|event| event["data"].clone());
+    let told: Vec<Value> = told.filter(|data| data["change"] == "created").collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let shown = |data: &Value| text(&data["diff"]["text"]).contains("+the agent was here");
+    assert!(told.iter().all(shown), "{told:#?}");
 }
 
 #[tokio::test]

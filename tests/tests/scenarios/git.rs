@@ -111,6 +111,21 @@ async fn a_wrong_token_ends_the_run_at_once_with_a_sentence_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_repository_that_the_server_does_not_have_ends_the_run_before_an_agent_starts() {
+    let (_server, system, url) = served().await;
+    let url = url.replace("limiter", "not-there");
+    let agent = install(&system, "ok:outputs.json").display().to_string();
+    let arguments = ["launch", "--json", "--repo", &url, "--agent", &agent, sample::IDEA];
+    let run = system.run(system.root(), arguments).await.expect_code(1);
+    let ends = run.events("spec.execution_failed");
+    let [end] = &ends[..] else { panic!("not one end: {run:#?}") };
+    assert_eq!(end["data"]["outcome"], "worker_error", "{end:#}");
+    let why = text(&end["data"]["message"]);
+    assert!(why.contains("team/not-there") && !why.contains(TOKEN), "{why}");
+    assert!(run.events("agent.started").is_empty(), "{run:#?}");
+}
+
+#[tokio::test]
 async fn a_token_that_is_revoked_on_the_way_changes_no_outcome_and_the_work_stays_in_the_place() {
     for (rights, code) in [(Rights::None, "401"), (Rights::Read, "403")] {
         let scene = Scene::at_work().await;

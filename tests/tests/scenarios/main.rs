@@ -20,6 +20,7 @@ mod model;
 mod outcomes;
 mod readiness;
 mod reading;
+mod receipts;
 mod rehearsal;
 mod remedies;
 mod restarts;

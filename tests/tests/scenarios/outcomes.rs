@@ -27,7 +27,7 @@ struct Way {
 
 const ONE_ATTEMPT: &[(&str, &str)] = &[("MAX_ATTEMPTS", "1")];
 
-const WAYS: [Way; 6] = [
+const WAYS: [Way; 7] = [
     Way {
         behaviour: "prose",
         settings: ONE_ATTEMPT,
@@ -38,6 +38,13 @@ const WAYS: [Way; 6] = [
     Way {
         behaviour: "hang",
         settings: &[("MAX_ATTEMPTS", "1"), ("PHASE_TIMEOUT", "1")],
+        outcome: "timed_out",
+        because: "PHASE_TIMEOUT",
+        evidence: "spec.phase_failed",
+    },
+    Way {
+        behaviour: "hang-before-initialize",
+        settings: &[("MAX_ATTEMPTS", "1"), ("PHASE_TIMEOUT", "2")],
         outcome: "timed_out",
         because: "PHASE_TIMEOUT",
         evidence: "spec.phase_failed",

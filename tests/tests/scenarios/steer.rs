@@ -81,20 +81,26 @@ async fn a_message_to_a_run_that_has_ended_is_refused_with_a_sentence() {
 }
 
 /// A run of the sample idea with the real CLI whose model holds its first answers in a phase.
-struct Steered {
-    api: MessagesApi,
-    system: System,
-    run: Running,
-    spec: String,
+pub(crate) struct Steered {
+    pub(crate) api: MessagesApi,
+    pub(crate) system: System,
+    pub(crate) run: Running,
+    pub(crate) spec: String,
     _repository: Repository,
 }
 
 impl Steered {
     async fn with(playbook: Playbook) -> Self {
+        Self::until_phase(playbook, Phase::Complete).await
+    }
+
+    /// With the last phase of the run.
+    pub(crate) async fn until_phase(playbook: Playbook, last: Phase) -> Self {
         let api = MessagesApi::start(playbook.script()).await.unwrap();
         let system = System::with_claude(&api);
         let repository = Repository::with_files(sample::FILES);
-        let run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
+        let arguments = ["launch", "--json", "--until", last.as_str(), sample::IDEA];
+        let run = system.start(repository.path(), arguments);
         let asked = async || api.asks().iter().any(|ask| ask.phase().is_some()).then_some(());
         wait_for("the model to be asked", Duration::from_secs(40), asked).await;
         let listed = system.run(system.root(), ["list", "--json"]).await.expect_code(0).summary();
@@ -103,13 +109,13 @@ impl Steered {
     }
 
     /// Starts a command that speaks to the spec's agent, and waits for the receipt.
-    fn steer(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn steer(&self, arguments: &[&str]) -> Running {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         self.system.start(self.system.root(), arguments)
     }
 
     /// Waits until a message has got this far.
-    async fn until(&mut self, status: &str) -> Value {
+    pub(crate) async fn until(&mut self, status: &str) -> Value {
         let is = |event: &Value| event["data"]["status"] == status;
         self.run.event_where("agent.message_injected", is).await
     }
@@ -120,13 +126,13 @@ impl Steered {
 }
 
 /// The receipts of a message, in their order.
-fn receipts(run: &Finished, message: &Value) -> Vec<String> {
+pub(crate) fn receipts(run: &Finished, message: &Value) -> Vec<String> {
     let ours = run.events("agent.message_injected").into_iter();
     let ours = ours.filter(|event| event["data"]["message_id"] == message["id"]);
     ours.map(|event| text(&event["data"]["status"])).collect()
 }
 
-fn glob() -> Block {
+pub(crate) fn glob() -> Block {
     Block::tool("Glob", json!({ "pattern": "**/*.rs" }))
 }
 

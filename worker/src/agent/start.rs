@@ -13,7 +13,7 @@ use serde_json::json;
 use specwright_shared::redact::Redactor;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -232,6 +232,7 @@ impl Agent {
         patience: Duration,
         facts: &mut mpsc::Receiver<Fact>,
     ) -> Result<Introduction, StartError> {
+        let until = Instant::now() + patience;
         let request = json!({"subtype": "initialize"});
         let asked = self.control.ask(&request, patience);
         tokio::pin!(asked);
@@ -251,7 +252,7 @@ impl Agent {
             Err(AskError::NoAnswer) => Err(self.not_ready(patience)),
             Err(AskError::Closed) => {
                 // It stopped listening or speaking: its exit, if it comes in time, says more.
-                timeout(patience, async {
+                timeout_at(until, async {
                     while let Some(fact) = facts.recv().await {
                         early.note(fact);
                     }

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue,
 };
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, Kept};
@@ -45,6 +45,10 @@ pub(crate) async fn handler(
     let (parts, body) = request.into_parts();
     if !knows_dummy(&parts.headers, &shared.dummy_key) {
         return Err(Refusal::WrongKey);
+    }
+    if let Some(status) = refused(shared.key_refused.load(Ordering::Relaxed)) {
+        // The agent tries again by itself, and the run may be slow to end it.
+        return Err(Refusal::KeyRefused(status));
     }
     let length = declared_length(&parts.headers);
     if length.is_some_and(|length| length > BODY_MAX_BYTES) {
@@ -86,6 +90,9 @@ pub(crate) async fn handler(
     shared.last_status.store(answer.status().as_u16(), Ordering::Relaxed);
 
     let (status, headers) = (answer.status(), end_to_end(answer.headers()));
+    if call.is_some() && refused(status.as_u16()).is_some() {
+        shared.key_refused.store(status.as_u16(), Ordering::Relaxed);
+    }
     let call = call.map(|(mut call, _)| {
         call.answered(status, answer.headers());
         call
@@ -94,6 +101,13 @@ pub(crate) async fn handler(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// The status, if it says that the credential is refused.
+fn refused(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
 }
 
 /// Opens a call, if the budget has room for one.

@@ -5,6 +5,7 @@
 //! the usage unknown and never stops the answer.
 
 use serde::Deserialize;
+use specwright_shared::excerpt::Excerpt;
 use specwright_shared::price::Tokens;
 
 /// Of an answer in one piece, so much is kept: the longest text of a model is a twentieth of it.
@@ -13,8 +14,9 @@ const BODY_KEPT_MAX: usize = 8 * 1024 * 1024;
 const TELLING_LINE_MAX: usize = 64 * 1024;
 /// Of any other line, so much: enough for the name of its event.
 const OTHER_LINE_MAX: usize = 64;
-/// The most characters of the service's error that are told.
-const ERROR_MAX_CHARS: usize = 500;
+/// The most bytes of the service's error that are told: far beyond what is shown of it, so that a
+/// secret is still whole when it is looked for.
+const ERROR_MAX_BYTES: usize = 16 * 1024;
 /// What stands around the text in the line of a delta, at the least (`data: {"type":…,"text":""}}`).
 const DELTA_FRAME_BYTES: u64 = 80;
 
@@ -252,7 +254,7 @@ struct ServiceError {
 impl ServiceError {
     fn in_words(self) -> String {
         let whole = format!("{}: {}", self.kind, self.message);
-        whole.chars().take(ERROR_MAX_CHARS).collect()
+        Excerpt::within(&whole, ERROR_MAX_BYTES).text
     }
 }
 

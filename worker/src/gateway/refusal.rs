@@ -12,6 +12,8 @@ pub(crate) enum Refusal {
     NoSuchRoute,
     /// The key is not the dummy.
     WrongKey,
+    /// The API has refused the real key, with this status.
+    KeyRefused(StatusCode),
     /// The request is too large.
     TooLarge,
     /// The API could not be reached, or broke off before it answered.
@@ -35,6 +37,15 @@ impl IntoResponse for Refusal {
             Self::WrongKey => {
                 (StatusCode::UNAUTHORIZED, "authentication_error", "this is not the gateway's key")
             }
+            Self::KeyRefused(status) => (
+                status,
+                if status == StatusCode::FORBIDDEN {
+                    "permission_error"
+                } else {
+                    "authentication_error"
+                },
+                "the model API has refused the run's key; no call is made any more",
+            ),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "request_too_large",

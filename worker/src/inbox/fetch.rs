@@ -18,8 +18,9 @@ use crate::api::{Api, ApiError};
 
 /// The first pause before connecting again, and the shortest between two connections.
 const AGAIN_FIRST: Duration = Duration::from_millis(50);
-/// The longest: with its jitter, a cut is mended within a second.
-const AGAIN_MAX: Duration = Duration::from_millis(500);
+/// The longest. The jitter adds up to as much again, and the connection itself takes a moment: so a cut
+/// is mended within a second.
+const AGAIN_MAX: Duration = Duration::from_millis(400);
 
 /// Nothing more will be fetched.
 struct Over;
@@ -103,15 +104,19 @@ async fn again<T, F: Future<Output = Result<T, ApiError>>>(
     ask: impl FnMut() -> F,
     passes: impl FnMut(&ApiError) -> bool,
 ) -> Result<T, ApiError> {
-    let retries = ExponentialBuilder::new()
-        .with_min_delay(AGAIN_FIRST)
-        .with_max_delay(AGAIN_MAX)
-        .without_max_times()
-        .with_jitter();
-    ask.retry(retries)
+    ask.retry(pauses())
         .when(passes)
         .notify(|error, pause| tracing::warn!(%error, ?pause, "messages are not fetched"))
         .await
+}
+
+/// The pauses between two tries; there is no last one.
+const fn pauses() -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(AGAIN_FIRST)
+        .with_max_delay(AGAIN_MAX)
+        .without_max_times()
+        .with_jitter()
 }
 
 async fn tell(arrivals: &mpsc::Sender<Arrival>, arrival: Arrival) {

@@ -10,9 +10,11 @@
 use std::time::{Duration, Instant};
 
 use specwright_shared::budget::{Budget, WARN_AT_PERCENT};
+use specwright_shared::excerpt::Excerpt;
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::price::NanoUsd;
+use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{
     BudgetWarning, Event, ModelCall, ModelParked, ModelResumed, ModelStalled, RetryReason,
 };
@@ -32,6 +34,9 @@ const PAUSE_MIN: Duration = Duration::from_secs(15);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// How long calls may take to be entered after their agent has gone.
 const QUIET_MAX: Duration = Duration::from_millis(500);
+
+/// How much of the service's own words about a refusal stands in events.
+const ERROR_SHOWN_BYTES: usize = 500;
 
 /// What the agent is told after a stall.
 const AFTER_STALL: &str = "Specwright says: the connection to the model stalled, and the turn was \
@@ -100,7 +105,8 @@ impl Run<'_> {
         fact: ModelFact,
     ) -> Result<Option<RunEvent>, SpoolError> {
         match fact {
-            ModelFact::Called(call) => {
+            ModelFact::Called(mut call) => {
+                self.clean(&mut call);
                 let refused = self.refused(&call);
                 let looping = self.vigil.paid(&call, Budget::of(self.config.max_budget_usd));
                 self.called(*call).await?;
@@ -123,6 +129,10 @@ impl Run<'_> {
                 Ok(Some(self.over(Outcome::BudgetExceeded, why)))
             }
         }
+    }
+
+    fn clean(&self, call: &mut ModelCall) {
+        call.error = call.error.as_deref().map(|said| shown(&self.redactor, said));
     }
 
     /// The end of the run, if the key was refused.
@@ -167,7 +177,8 @@ impl Run<'_> {
         let Some(gateway) = &self.gateway else { return Ok(()) };
         gateway.quiet(QUIET_MAX).await;
         while let Ok(fact) = self.wakes.model.try_recv() {
-            if let ModelFact::Called(call) = fact {
+            if let ModelFact::Called(mut call) = fact {
+                self.clean(&mut call);
                 self.called(*call).await?;
             }
         }
@@ -338,5 +349,24 @@ impl Run<'_> {
             return self.broke(failure, Outcome::TimedOut);
         }
         Ok(None)
+    }
+}
+
+/// The service's words may hold what was sent to it: redacted first, then cut.
+fn shown(redactor: &Redactor, said: &str) -> String {
+    Excerpt::within(&redactor.text(said), ERROR_SHOWN_BYTES).text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_across_the_cut_of_the_services_words_leaves_no_part_of_itself() {
+        let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
+        for before in ERROR_SHOWN_BYTES - 20..=ERROR_SHOWN_BYTES {
+            let said = shown(&redactor, &format!("{}sk-ant-a-real-key", "x".repeat(before)));
+            assert!(said.len() <= ERROR_SHOWN_BYTES && !said.contains("sk-"), "{before}: {said}");
+        }
     }
 }

@@ -55,6 +55,8 @@ impl Run<'_> {
         while !(is_answered && is_at_rest) {
             let Some(facts) = &mut self.wakes.facts else { break };
             tokio::select! {
+                // The answer comes before the turn's end, and is told before it.
+                biased;
                 answer = &mut answer, if !is_answered => {
                     is_answered = true;
                     match answer {

@@ -191,16 +191,8 @@ impl Run<'_> {
             }
             Wake::AgentFact(fact) => self.fact(fact).await?,
             Wake::AgentSilent => self.agent_gone("Nothing more came from the agent.").await?,
-            Wake::FileChanged(change) => {
-                self.note(Event::FileEdited(change)).await?;
-                let lost = self.wakes.watch.take_lost();
-                if lost > 0 {
-                    self.say(format!("{lost} file changes came too fast to be listed.")).await?;
-                }
-                None
-            }
-            Wake::WatchTrouble(why) => {
-                self.say(why).await?;
+            Wake::Files(seen) => {
+                self.saw_files(seen).await?;
                 None
             }
         })
@@ -218,8 +210,17 @@ impl Run<'_> {
 
     /// Writes a fact and waits until it is durable.
     pub(super) async fn record(&self, event: Event) -> Result<u64, SpoolError> {
+        self.record_of(self.phase(), event).await
+    }
+
+    /// The same, of a phase that need not be the one at work.
+    pub(super) async fn record_of(
+        &self,
+        phase: Option<Phase>,
+        event: Event,
+    ) -> Result<u64, SpoolError> {
         self.progressed(&event);
-        self.spool.record(now(), self.phase(), event).await
+        self.spool.record(now(), phase, event).await
     }
 
     /// Hands a fact over without waiting for the disk: the agent's chatter. Order is kept.

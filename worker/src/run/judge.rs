@@ -1,16 +1,20 @@
 //! What a turn came to: output, work tree and gate, judged by code.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use specwright_shared::documents::Document;
+use specwright_shared::excerpt::Excerpt;
 use specwright_shared::finding::Finding;
 use specwright_shared::gate::{self, Verdict};
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::Phase;
 use specwright_shared::render::About;
 use specwright_shared::wire::event::{Event, PhaseCompleted, RetryReason, SyncCompleted};
 
 use super::attempt::{Failure, with_causes};
+use super::changed::CATCH_UP_MAX;
 use super::drive::{Run, now};
 use super::turns::Meaning;
 use crate::agent::{Turn, TurnResult};
@@ -18,6 +22,8 @@ use crate::phases::{self, Computed};
 use crate::spool::SpoolError;
 use crate::workspace::Changed;
 
+/// How much of what the agent said instead of an output stands in the finding.
+const SAID_MAX_BYTES: usize = 500;
 /// How many findings stand in a one-line cause.
 const NAMED_FINDINGS: usize = 3;
 
@@ -103,7 +109,7 @@ impl Run<'_> {
         what: &str,
         said: &str,
     ) -> Result<Option<RunEvent>, SpoolError> {
-        let said = specwright_shared::excerpt::Excerpt::within(said, 500).text;
+        let said = Excerpt::within(&self.redactor.text(said), SAID_MAX_BYTES).text;
         let said = if said.is_empty() { String::new() } else { format!(" What came: {said}") };
         let finding = Finding::error(
             code,
@@ -162,23 +168,34 @@ impl Run<'_> {
         self.done.push(phase);
         self.because.clear();
         if let Some(document) = document {
-            let title = self.job.title.clone();
-            let about = About {
-                spec_id: self.job.spec_id,
-                title: &title,
-                rehearsal: self.config.is_rehearsal(),
-                at: now(),
-            };
-            let written = phases::write_documents(&document, &about, &self.config.output_dir);
-            for artifact in written.artifacts {
-                self.record(Event::ArtifactCreated(artifact)).await?;
-            }
-            if let Some(error) = written.error {
-                self.say(with_causes(&error)).await?;
-            }
+            self.write_documents(phase, &document, &BTreeSet::new()).await?;
             self.job.accepted.insert(document);
         }
         Ok(Some(RunEvent::AttemptAccepted { attempt: number }))
+    }
+
+    /// Makes what people read of an accepted output; `written` was made before.
+    pub(super) async fn write_documents(
+        &self,
+        phase: Phase,
+        document: &Document,
+        written: &BTreeSet<String>,
+    ) -> Result<(), SpoolError> {
+        let about = About {
+            spec_id: self.job.spec_id,
+            title: &self.job.title,
+            rehearsal: self.config.is_rehearsal(),
+            at: now(),
+        };
+        let made = phases::write_documents(document, &about, &self.config.output_dir);
+        for artifact in made.artifacts.into_iter().filter(|one| !written.contains(&one.name)) {
+            // Its phase may lie behind already.
+            self.record_of(Some(phase), Event::ArtifactCreated(artifact)).await?;
+        }
+        if let Some(error) = made.error {
+            self.say(with_causes(&error)).await?;
+        }
+        Ok(())
     }
 
     /// A computed phase is done.
@@ -259,25 +276,32 @@ impl Run<'_> {
         }
         match self.changes().await {
             Ok(None) => {}
-            Ok(Some(changed)) => match self.workspace.restore().await {
-                Ok(true) => {
-                    self.say(format!("The clone was put back: {}.", list(&changed))).await?
-                }
-                Ok(false) => {
-                    self.pristine = None;
-                    self.say(format!(
-                        "Changed in WORKSPACE_DIR, which is not a clone of ours and was not put \
-                         back: {}.",
-                        list(&changed)
-                    ))
-                    .await?;
-                }
-                Err(error) => self.say(with_causes(&error)).await?,
-            },
+            Ok(Some(changed)) => self.put_back(&changed).await?,
             Err(error) => self.say(with_causes(&error)).await?,
         }
         self.compared = true;
         Ok(())
+    }
+
+    async fn put_back(&mut self, changed: &Changed) -> Result<(), SpoolError> {
+        self.catch_up_with_files(Instant::now() + CATCH_UP_MAX).await?;
+        match self.workspace.restore().await {
+            Ok(true) => {
+                // Or the same change in the next attempt would be none.
+                self.catch_up_with_files(Instant::now() + CATCH_UP_MAX).await?;
+                self.say(format!("The clone was put back: {}.", list(changed))).await
+            }
+            Ok(false) => {
+                self.pristine = None;
+                self.say(format!(
+                    "Changed in WORKSPACE_DIR, which is not a clone of ours and was not put back: \
+                     {}.",
+                    list(changed)
+                ))
+                .await
+            }
+            Err(error) => self.say(with_causes(&error)).await,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The agent's process: what it is started with, its start, its end.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::attempt::{Failure, with_causes};
 use super::drain::is_drained;
 use super::drive::Run;
-use crate::agent::{Agent, Launch, Session, StartError, inherited};
+use crate::agent::{Agent, Launch, START_PATIENCE, Session, StartError, inherited};
 use crate::config::AgentChoice;
 use crate::own_program::own_program;
 use crate::phases;
@@ -75,7 +75,7 @@ impl Run<'_> {
         let model = launch.model.clone();
         self.pulse(Some("starting the agent".to_owned()));
         let stop = self.wakes.asked.clone();
-        match Agent::start(launch, &stop).await {
+        match Agent::start_within(launch, self.start_patience(), &stop).await {
             Ok((agent, started, facts)) => {
                 self.agent =
                     Some(Running { agent, silent_since: None, subagents: BTreeSet::new() });
@@ -99,11 +99,25 @@ impl Run<'_> {
         }
     }
 
+    /// An agent that is being started has no more time than its attempt.
+    fn start_patience(&self) -> Duration {
+        let deadline = self.attempt.as_ref().map(|attempt| attempt.deadline);
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        left.map_or(START_PATIENCE, |left| left.min(START_PATIENCE))
+    }
+
     /// What it means that an agent did not start.
     pub(super) fn not_started(&mut self, error: &StartError) -> Result<RunEvent, SpoolError> {
         let why = format!("The agent could not be started: {}.", with_causes(error));
         if lasts(error) {
             return Ok(self.over(Outcome::AgentError, why));
+        }
+        if self.start_patience().is_zero() {
+            let secs = self.config.phase_timeout.as_secs();
+            let why = format!("{why} The attempt took longer than {secs} s (PHASE_TIMEOUT).");
+            let failure = Failure::new(RetryReason::TimedOut, why.clone());
+            let broke = self.broke(failure, Outcome::TimedOut)?;
+            return Ok(broke.unwrap_or_else(|| self.over(Outcome::TimedOut, why)));
         }
         let failure = Failure::new(RetryReason::AgentBroke, why.clone());
         let broke = self.broke(failure, Outcome::AgentError)?;

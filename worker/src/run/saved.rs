@@ -39,7 +39,11 @@ impl Run<'_> {
     pub(super) async fn save_work(&mut self) -> Result<(), SpoolError> {
         let signalled = self.wakes.asked.is_cancelled();
         let limit = if signalled { WORK_AFTER_SIGNAL_MAX } else { WORK_MAX };
-        let saved = self.saved_by(Instant::now() + limit).await;
+        let deadline = Instant::now() + limit;
+        let saved = self.saved_by(deadline).await;
+        if saved.files > 0 {
+            self.catch_up_with_files(deadline).await?;
+        }
         self.record(Event::WorkSaved(saved)).await?;
         Ok(())
     }

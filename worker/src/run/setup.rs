@@ -199,6 +199,10 @@ async fn phases(
     };
     let calls = Calls::new(fold.warned, ledger.known());
     let (interrupted, begun) = (fold.open, fold.attempt);
+    let unwritten = fold
+        .unwritten
+        .clone()
+        .and_then(|(phase, written)| Some((phase, fold.accepted.get(&phase)?.clone()?, written)));
     let (plan, done) = match plan(config, &mut job, fold) {
         Ok(planned) => planned,
         Err(why) => return fail(Outcome::WorkerError, why).await,
@@ -276,6 +280,12 @@ async fn phases(
     let announced = match run.announce().await {
         Ok(()) => run.calls_before(left).await,
         broke => broke,
+    };
+    let announced = match (announced, unwritten) {
+        (Ok(()), Some((phase, document, written))) => {
+            run.write_documents(phase, &document, &written).await
+        }
+        (announced, _) => announced,
     };
     if let Err(error) = announced {
         return fail(Outcome::WorkerError, error.to_string()).await;

@@ -18,6 +18,7 @@ use specwright_shared::liveness::{Loops, WorkerState};
 use specwright_shared::machine::RunEvent;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::price::{NanoUsd, Tokens};
+use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{Event, LoopDetected, ModelCall, RetryReason};
 
 use super::attempt::Failure;
@@ -109,7 +110,13 @@ impl Vigil {
         Some((heard + silence, Overdue::Silence { limit: silence }))
     }
 
-    fn saw(&mut self, fact: &Fact, now: Instant, limit: Duration) -> Option<LoopDetected> {
+    fn saw(
+        &mut self,
+        redactor: &Redactor,
+        fact: &Fact,
+        now: Instant,
+        limit: Duration,
+    ) -> Option<LoopDetected> {
         (self.line_at, self.heard) = (Some(now), Some(now));
         self.state = match fact {
             Fact::ApiRetry { error_status: Some(429), .. } => WorkerState::WaitingUsageLimit,
@@ -122,13 +129,16 @@ impl Vigil {
                     self.open.remove(0);
                 }
                 let (id, tool) = (tool_use_id.clone(), tool.clone());
-                self.loops.called(&id, &tool, &input.to_string());
+                // The evidence is cut: what is secret in it is taken out before that.
+                self.loops.called(&id, &tool, &redactor.text(&input.to_string()));
                 self.open.push(OpenCall { id, tool, since: now, limit });
                 None
             }
             Fact::ToolResult { tool_use_id, is_error, result, .. } => {
                 self.open.retain(|call| call.id != *tool_use_id);
-                self.loops.answered(tool_use_id, *is_error, result).map(LoopDetected::from)
+                self.loops
+                    .answered(tool_use_id, *is_error, &redactor.text(result))
+                    .map(LoopDetected::from)
             }
             Fact::TurnEnded(_) => {
                 // A message that still waits in the agent begins a turn with a line of its own.
@@ -192,7 +202,7 @@ impl Run<'_> {
             Fact::ToolUse { input, .. } => declared(input).unwrap_or(self.config.tool_timeout),
             _ => most,
         };
-        let looping = self.vigil.saw(fact, Instant::now(), limit.min(most));
+        let looping = self.vigil.saw(&self.redactor, fact, Instant::now(), limit.min(most));
         self.wakes.watch.tool_is_open(!self.vigil.open.is_empty());
         let vigil = &self.vigil;
         self.pulse.send_modify(|pulse| vigil.tell(pulse));

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use specwright_shared::wire::event::FileEdited;
 use specwright_shared::wire::message::{Message, Stop};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -47,10 +46,8 @@ pub(super) enum Wake {
     AgentSilent,
     /// The gateway to the model saw something.
     Model(ModelFact),
-    /// A file changed.
-    FileChanged(FileEdited),
-    /// File changes cannot be watched, or some were lost.
-    WatchTrouble(String),
+    /// Files changed, or cannot be watched.
+    Files(Seen),
 }
 
 /// Where wakes come from.
@@ -99,10 +96,7 @@ impl Wakes {
                     Wake::AgentSilent
                 }
             },
-            Some(seen) = self.watch.seen.recv() => match seen {
-                Seen::Changed(change) => Wake::FileChanged(change),
-                Seen::Unavailable(why) => Wake::WatchTrouble(why),
-            },
+            Some(seen) = self.watch.seen.recv() => Wake::Files(seen),
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct Fold {
     pub seen: BTreeSet<MessageId>,
     /// The agent that was at work when the worker died.
     pub open: Option<Open>,
+    /// A phase that was accepted and had nothing after that but some of its documents, by name: the
+    /// worker may have died before the rest of them.
+    pub unwritten: Option<(Phase, BTreeSet<String>)>,
     /// The newest attempt that was begun, and of which phase; absent: none, or it was accepted.
     pub attempt: Option<(Phase, u8)>,
     /// How the run ended, if it did.
@@ -60,7 +63,10 @@ impl Fold {
     pub fn add(&mut self, raw: &RawEvent) {
         let Ok(Decoded::Known(event)) = raw.decode() else { return };
         match *event {
-            Event::PhaseStarted(_) => self.attempt = raw.phase.map(|phase| (phase, 1)),
+            Event::PhaseStarted(_) => {
+                self.attempt = raw.phase.map(|phase| (phase, 1));
+                self.unwritten = None;
+            }
             Event::PhaseRetry(retry) => {
                 self.attempt = raw.phase.map(|phase| (phase, retry.attempt.saturating_add(1)));
             }
@@ -68,6 +74,7 @@ impl Fold {
                 let Some(phase) = raw.phase else { return };
                 self.attempt = None;
                 let document = done.output.and_then(|output| Document::parse(phase, &output).ok());
+                self.unwritten = document.as_ref().map(|_| (phase, BTreeSet::new()));
                 if document.is_some() || phase == Phase::Complete {
                     self.accepted.insert(phase, document);
                 }
@@ -76,7 +83,15 @@ impl Fold {
                 let session_id = started.session_id;
                 self.open = raw.phase.map(|phase| Open { phase, session_id, spoke: false });
             }
-            Event::AgentExited(_) => self.open = None,
+            Event::AgentExited(_) => {
+                self.open = None;
+                self.unwritten = None;
+            }
+            Event::ArtifactCreated(artifact) => {
+                if let Some((_, written)) = &mut self.unwritten {
+                    written.insert(artifact.name);
+                }
+            }
             Event::AgentCompleted(turn) => {
                 self.spoke();
                 self.ledger.agent_says(NanoUsd::from_usd(turn.cost_usd));

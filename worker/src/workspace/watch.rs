@@ -2,7 +2,8 @@
 //! git's word ([`super::shadow`]). Evidence, not the judge (that is the fingerprint).
 //!
 //! What holds: changes are gathered until there is a moment's rest, a bounded time; the queues are
-//! bounded, and what does not fit is counted and said. In a directory that is no clone of ours, and
+//! bounded, and what does not fit is counted and said; who asks for all that changed by now
+//! ([`Watch::catch_up`]) is answered behind the last of it. In a directory that is no clone of ours, and
 //! where git cannot be asked, changes are named as the watcher saw them.
 //!
 //! The watcher is set up in the background, since it needs one watch per directory.
@@ -16,14 +17,16 @@ use std::time::Duration;
 use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{RecursiveMode, Watcher as _};
 use specwright_shared::wire::event::{FileChange, FileEdited};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::shadow::{Shadow, mark, named};
 
 /// The most changes that wait; a reset of a large clone would otherwise fill the memory.
 const QUEUE_MAX: usize = 512;
+/// Questions whether all is told: one at a time, and one that was given up.
+const QUESTIONS_MAX: usize = 2;
 /// So long nothing must change before it is looked: one edit is several events.
 const REST: Duration = Duration::from_millis(60);
 /// And at the latest after this, while changes go on.
@@ -45,12 +48,21 @@ pub(crate) struct Watch {
     pub(crate) seen: mpsc::Receiver<Seen>,
     lost: Arc<AtomicU64>,
     tool_open: Arc<AtomicBool>,
+    ask: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl Watch {
     /// How many changes did not fit since the last question.
     pub(crate) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
+    }
+
+    /// Answered when everything that changed by now is in the queue; closed if nobody watches.
+    pub(crate) fn catch_up(&self) -> oneshot::Receiver<()> {
+        let (answer, answered) = oneshot::channel();
+        // Whoever asks waits for the answer before the next question: there is room.
+        drop(self.ask.try_send(answer));
+        answered
     }
 
     /// Whether a tool call is open, for changes that are seen from now on.
@@ -76,7 +88,8 @@ pub(crate) fn start(
     let (tell, seen) = mpsc::channel(QUEUE_MAX);
     let lost = Arc::new(AtomicU64::new(0));
     let tool_open = Arc::new(AtomicBool::new(false));
-    let watch = Watch { seen, lost: Arc::clone(&lost), tool_open: Arc::clone(&tool_open) };
+    let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
+    let watch = Watch { seen, lost: Arc::clone(&lost), tool_open: Arc::clone(&tool_open), ask };
     let watching = async move {
         let (notice, noticed) = mpsc::channel(QUEUE_MAX);
         let (root, drops) = (directory.clone(), Arc::clone(&lost));
@@ -94,7 +107,7 @@ pub(crate) fn start(
         });
         match made.await {
             Ok(Ok(watcher)) => {
-                let looking = look_on(noticed, shadow, &tell, &lost);
+                let looking = look_on(noticed, asked, shadow, &tell, &lost);
                 // Stopped or not: what was seen by then is all there is.
                 stop.run_until_cancelled(looking).await;
                 drop(watcher);
@@ -118,19 +131,37 @@ async fn say(tell: &mpsc::Sender<Seen>, why: String) {
 /// Gathers what is noticed, looks, tells; until nobody listens.
 async fn look_on(
     mut noticed: mpsc::Receiver<Noticed>,
+    mut asked: mpsc::Receiver<oneshot::Sender<()>>,
     mut shadow: Option<Shadow>,
     tell: &mpsc::Sender<Seen>,
     lost: &AtomicU64,
 ) {
+    if shadow.is_none() {
+        let why = "File changes are named without content: WORKSPACE_DIR is not a clone of ours.";
+        say(tell, why.to_owned()).await;
+    }
     if let Some(opened) = &mut shadow
         && let Err(error) = opened.open().await
     {
         say(tell, format!("File changes are named without content: {error}.")).await;
         shadow = None;
     }
-    while let Some(first) = noticed.recv().await {
-        let seen = gather(first, &mut noticed).await;
+    loop {
+        let (first, answer) = tokio::select! {
+            Some(first) = noticed.recv() => (Some(first), None),
+            // What the system has not handed over yet comes within a moment.
+            Some(answer) = asked.recv() => {
+                (timeout(REST, noticed.recv()).await.ok().flatten(), Some(answer))
+            }
+            else => return,
+        };
+        let seen = match first {
+            Some(first) => gather(first, &mut noticed).await,
+            None => BTreeMap::new(),
+        };
         let files = match &mut shadow {
+            // Before the watcher was set up it noticed nothing; git knows all the same.
+            _ if seen.is_empty() && answer.is_none() => Vec::new(),
             None => by_name(seen),
             Some(shadow) => {
                 let hinted: BTreeSet<PathBuf> = seen.keys().cloned().collect();
@@ -152,6 +183,10 @@ async fn look_on(
             if tell.send(Seen::Changed(file)).await.is_err() {
                 return;
             }
+        }
+        if let Some(answer) = answer {
+            // Who asked may have given up.
+            answer.send(()).ok();
         }
     }
 }

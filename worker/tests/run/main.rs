@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod control;
+mod documents;
 mod exits;
 mod full_disk;
 mod hidden;
+mod repository;
 mod revoked;
 mod starts;
 

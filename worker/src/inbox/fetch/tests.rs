@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use backon::BackoffBuilder as _;
 use futures_util::{StreamExt as _, stream};
 use specwright_shared::id::{MessageId, SandboxId};
 use specwright_shared::time::Timestamp;
@@ -149,6 +150,19 @@ async fn a_stream_that_ends_is_opened_again_behind_the_last_message() {
     let (positions, asked) = fetched(streams, vec![], 3).await;
     assert_eq!(positions, [1, 2, 3]);
     assert_eq!(asked, [Asked::Stream { after: 0 }, Asked::Stream { after: 2 }]);
+}
+
+#[test]
+fn after_a_cut_every_try_comes_within_a_second_of_the_one_before() {
+    for seed in 0..50 {
+        let waits: Vec<Duration> = pauses().with_jitter_seed(seed).build().take(100).collect();
+        assert_eq!(waits.len(), 100, "there is no last try");
+        let first = waits[0];
+        assert!(first < Duration::from_millis(150), "the first try waits {first:?}");
+        let longest = waits.into_iter().max().unwrap();
+        // The rest of the second is for the connection.
+        assert!(longest <= Duration::from_millis(800), "{longest:?}");
+    }
 }
 
 #[tokio::test]

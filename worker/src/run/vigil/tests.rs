@@ -36,12 +36,12 @@ fn an_open_call_within_its_limit_is_no_silence() {
         Some((start + SILENCE, Overdue::Silence { limit: SILENCE }))
     );
     let limit = SECOND * 1500;
-    vigil.saw(&call("1"), start, limit);
+    vigil.saw(&Redactor::default(), &call("1"), start, limit);
     assert_eq!(vigil.next(SILENCE, None).unwrap().0, start + limit);
-    vigil.saw(&call("2"), start + SECOND, SECOND);
+    vigil.saw(&Redactor::default(), &call("2"), start + SECOND, SECOND);
     assert_eq!(vigil.next(SILENCE, None).unwrap().0, start + SECOND * 2);
-    vigil.saw(&answer("2"), start + SECOND * 2, limit);
-    vigil.saw(&answer("1"), start + SECOND * 3, limit);
+    vigil.saw(&Redactor::default(), &answer("2"), start + SECOND * 2, limit);
+    vigil.saw(&Redactor::default(), &answer("1"), start + SECOND * 3, limit);
     assert_eq!(vigil.next(SILENCE, None).unwrap().0, start + SECOND * 3 + SILENCE);
 }
 
@@ -50,7 +50,7 @@ fn every_line_and_every_byte_from_the_model_breaks_the_silence() {
     let start = Instant::now();
     let mut vigil = Vigil::default();
     vigil.asked(start);
-    vigil.saw(&Fact::Compacted, start + SECOND * 59, SECOND);
+    vigil.saw(&Redactor::default(), &Fact::Compacted, start + SECOND * 59, SECOND);
     assert_eq!(vigil.next(SILENCE, None).unwrap().0, start + SECOND * 119);
     let moved_at = Some(start + SECOND * 100);
     assert_eq!(vigil.next(SILENCE, moved_at).unwrap().0, start + SECOND * 160);
@@ -83,9 +83,9 @@ fn the_heartbeat_says_what_the_worker_is_at_with_and_without_an_agent() {
     assert_eq!(told(&vigil, design, false, Some("starting the agent")), WorkerState::Preparing);
     assert_eq!(told(&vigil, design, false, None), WorkerState::BetweenPhases);
     assert_eq!(told(&vigil, Some(Phase::Sync), false, None), WorkerState::Computing);
-    vigil.saw(&Fact::Compacted, now, SECOND);
+    vigil.saw(&Redactor::default(), &Fact::Compacted, now, SECOND);
     assert_eq!(told(&vigil, design, true, None), WorkerState::ModelTurn);
-    vigil.saw(&call("1"), now, SECOND);
+    vigil.saw(&Redactor::default(), &call("1"), now, SECOND);
     assert_eq!(told(&vigil, design, true, Some("tool Bash")), WorkerState::ToolCall);
     vigil.broken_off();
     assert_eq!(told(&vigil, design, true, None), WorkerState::ModelTurn);
@@ -102,7 +102,32 @@ fn a_question_of_ours_is_no_line_of_the_agent() {
     let mut pulse = crate::health::Pulse::default();
     vigil.tell(&mut pulse);
     assert_eq!(pulse.line_at, None);
-    vigil.saw(&Fact::Compacted, now, SECOND);
+    vigil.saw(&Redactor::default(), &Fact::Compacted, now, SECOND);
     vigil.tell(&mut pulse);
     assert_eq!(pulse.line_at, Some(now));
+}
+
+#[test]
+fn a_secret_across_the_cut_of_a_loops_evidence_leaves_no_part_of_itself() {
+    let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
+    for before in 280..=300 {
+        let text = format!("{}sk-ant-a-real-key", "x".repeat(before));
+        let mut vigil = Vigil::default();
+        let now = Instant::now();
+        let mut seen = None;
+        for number in 0..5 {
+            let tool_use_id = number.to_string();
+            let (tool, parent_tool_use_id) = ("Bash".to_owned(), None);
+            let input = json!({ "": text });
+            let call =
+                Fact::ToolUse { tool, tool_use_id: tool_use_id.clone(), input, parent_tool_use_id };
+            vigil.saw(&redactor, &call, now, SECOND);
+            let (is_error, result) = (false, text.clone());
+            let answer =
+                Fact::ToolResult { tool_use_id, is_error, result, parent_tool_use_id: None };
+            seen = vigil.saw(&redactor, &answer, now, SECOND);
+        }
+        let seen = serde_json::to_string(&seen.expect("five times the same is a loop")).unwrap();
+        assert!(!seen.contains("sk-"), "{before}: {seen}");
+    }
 }
