@@ -4,11 +4,15 @@
 //! takes them before anything of this is looked at. Nor is the environment read here: clap would take
 //! an empty variable for a value, and show options in its usage line that nobody gave.
 
+pub(crate) mod access;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use specwright_shared::phase::Phase;
+use specwright_shared::wire::intervention::InterventionKind;
 
+use crate::args::access::{AuditArgs, CredentialCommand, MemberCommand, TokenCommand, UserCommand};
 use crate::exit;
 
 /// The variables that are not options, too; the end of `--help`.
@@ -17,6 +21,9 @@ Environment:
   ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN  key for the model; one is enough
   SPECWRIGHT_TOKEN        token for --server
   SPECWRIGHT_OWNER_TOKEN  owner token for `serve` [default: made at first start]
+  SPECWRIGHT_SEAL_KEY     keys that seal credentials, newest first: 32 bytes as
+                          base64 or hex, commas between them; or in the file that
+                          SPECWRIGHT_SEAL_KEY_FILE names, one on a line
   SPECWRIGHT_CONFIG_DIR   where the owner token is kept
                           [default: $XDG_CONFIG_HOME/specwright]
   NO_COLOR                no colour";
@@ -72,12 +79,40 @@ pub(crate) enum Command {
     Say(SayArgs),
     /// Break off what a running agent is doing, and tell it why and to go on
     Interrupt(InterruptArgs),
+    /// Show what an agent has done so far, condensed as a guardian gets it
+    Trajectory(TrajectoryArgs),
+    /// Intervene in a run as a guardian does: within ceilings, and with an outcome
+    Intervene(InterveneArgs),
     /// End a run after the phase at work; the spec can be resumed
     Pause(SpecArg),
     /// Stop a run; the spec can be resumed
     Stop(StopArgs),
+    /// Keep a sandbox from being ended for its verdict, to look into it
+    Hold(HoldArgs),
+    /// Let a held sandbox go again
+    Release(RunArg),
+    /// Let a spec that has used up its starts or its money go on
+    ResetBreaker(SpecArg),
+    /// Users of the control API (administrators)
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Tokens that open the control API
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Who belongs to a project
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Keys that runs are given: of a project, or of yours
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Who did what
+    Audit(AuditArgs),
     /// Run the control API for others to use
     Serve(ServeArgs),
+    /// Copy the SQLite database into a file, also while it is being used
+    Backup(BackupArgs),
+    /// Put a copy in the place of the SQLite database, which is kept beside it
+    Restore(RestoreArgs),
     /// Check everything that a run needs, each line with its remedy
     Doctor(DoctorArgs),
 }
@@ -99,6 +134,10 @@ pub(crate) struct LaunchArgs {
     /// Repository to plan for [default: the git work tree around the current directory]
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) repo: Option<String>,
+    /// Project that it belongs to: its id, a beginning of it, or its name [default: yours, named
+    /// after the repository]
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
     /// A short title [default: the idea's first line]
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -110,6 +149,12 @@ pub(crate) struct LaunchArgs {
     /// Last phase to do: explore, requirements, design, tasks, sync or complete
     #[arg(long, value_name = "PHASE")]
     pub(crate) until: Option<Phase>,
+    /// How often a run that loses its sandbox goes on in another one [default: once]
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) restarts: Option<u8>,
+    /// Let the built-in guardian nudge the agent when it goes round in circles
+    #[arg(long)]
+    pub(crate) guardian: bool,
 }
 
 /// `resume`
@@ -125,6 +170,12 @@ pub(crate) struct ResumeArgs {
     /// Last phase to do
     #[arg(long, value_name = "PHASE")]
     pub(crate) until: Option<Phase>,
+    /// How often a run that loses its sandbox goes on in another one [default: once]
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) restarts: Option<u8>,
+    /// Let the built-in guardian nudge the agent when it goes round in circles
+    #[arg(long)]
+    pub(crate) guardian: bool,
     /// Another agent than last time: `claude`, `rehearsal`, or a program
     #[arg(long, value_name = "AGENT")]
     pub(crate) agent: Option<String>,
@@ -181,6 +232,37 @@ pub(crate) struct InterruptArgs {
     pub(crate) drop_queued: bool,
 }
 
+/// `trajectory`
+#[derive(Debug, Args)]
+pub(crate) struct TrajectoryArgs {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) of: String,
+    /// Steps behind this cursor only, which an earlier trajectory told
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<String>,
+}
+
+/// `intervene`
+#[derive(Debug, Args)]
+pub(crate) struct InterveneArgs {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) to: String,
+    /// nudge, interrupt, redirect, park or stop
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: InterventionKind,
+    /// Why, in one line
+    #[arg(long, value_name = "REASON")]
+    pub(crate) because: String,
+    /// What shows it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) evidence: String,
+    /// What the agent is told [default: the reason]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
 /// `stop`
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
@@ -192,6 +274,28 @@ pub(crate) struct StopArgs {
     pub(crate) force: bool,
 }
 
+/// `hold`
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) of: String,
+    /// Why, in one line
+    #[arg(long, value_name = "REASON")]
+    pub(crate) because: String,
+    /// For how long; at most a day
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1_440))]
+    pub(crate) minutes: u64,
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArg {
+    /// The spec or sandbox: its id, or a beginning of it that no other id has
+    #[arg(value_name = "SPEC|SANDBOX")]
+    pub(crate) of: String,
+}
+
 /// `serve`
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -201,14 +305,66 @@ pub(crate) struct ServeArgs {
     /// Database [env: SPECWRIGHT_DATABASE_URL] [default: a SQLite file in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Let others reach it without TLS: every token then travels in the clear. Better: listen on
+    /// 127.0.0.1 behind a proxy with TLS
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Let every user plan for repositories that are directories of this machine [default:
+    /// administrators only]
+    #[arg(long)]
+    pub(crate) local_repositories: bool,
+    /// Requests that one token may send, in the long run [default: 100]
+    #[arg(long, value_name = "PER_SECOND", env = "SPECWRIGHT_REQUESTS_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) requests: Option<u32>,
+    /// Events that one sandbox may send, in the long run [default: 2000]
+    #[arg(long, value_name = "PER_SECOND", env = "SPECWRIGHT_EVENTS_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) events: Option<u32>,
     /// Address at which workers reach it, when a proxy stands before it [default: the one that is
     /// listened on]
     #[arg(long, value_name = "URL", env = "SPECWRIGHT_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// How long to wait at the start for a PostgreSQL server that is not there yet [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "SPECWRIGHT_DATABASE_WAIT", value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub(crate) database_wait: Option<u64>,
+    /// How long events stay as they are before they are packed; they can be read as before
+    /// [default: for ever]
+    #[arg(long, value_name = "DAYS", env = "SPECWRIGHT_KEEP_EVENTS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) keep_events: Option<u64>,
     /// How long a sandbox may be silent before it counts as lost; its heartbeats come several times
     /// as often [default: 90]
     #[arg(long, value_name = "SECONDS", env = "SPECWRIGHT_LEASE", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) lease: Option<u64>,
+    /// Limits and steps of the idle monitor that are not to be the default ones, e.g.
+    /// '{"idle_s": 300, "restarts": 0}'
+    #[arg(long, value_name = "JSON", env = "SPECWRIGHT_LIVENESS")]
+    pub(crate) liveness: Option<String>,
+    /// How much guardians may do, and whether the built-in one watches, e.g. '{"on": true}'
+    #[arg(long, value_name = "JSON", env = "SPECWRIGHT_GUARDIAN")]
+    pub(crate) guardian: Option<String>,
+}
+
+/// `backup`
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// File to make; one that is there is not written over
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Database to copy [env: SPECWRIGHT_DATABASE_URL] [default: the SQLite file in the data
+    /// directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Copy that `specwright backup` made
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Database to replace [env: SPECWRIGHT_DATABASE_URL] [default: the SQLite file in the data
+    /// directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
 }
 
 /// `doctor`
@@ -249,8 +405,18 @@ mod tests {
             "specwright board --json",
             "specwright say 01 text --json",
             "specwright interrupt 01 --json",
+            "specwright trajectory 01 --json --since 7",
+            "specwright intervene 01 nudge --json --because b --evidence e",
             "specwright pause 01 --json",
             "specwright stop 01 --json",
+            "specwright hold 01 --json --because why --minutes 5",
+            "specwright release 01 --json",
+            "specwright reset-breaker 01 --json",
+            "specwright user list --json",
+            "specwright token create --json ci --kind readonly --project p --days 30",
+            "specwright member set --json p ada viewer",
+            "specwright credential set --json github_token --project p",
+            "specwright audit --json",
             "specwright serve --json",
             "specwright doctor --json",
         ] {

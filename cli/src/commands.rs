@@ -1,17 +1,28 @@
 //! The commands, one file each. Here: what they share, and which one is meant.
 
+mod audit;
+mod backup;
 mod board;
+mod credential;
 mod doctor;
+mod hold;
 mod interrupt;
+mod intervene;
 mod launch;
 mod list;
+mod member;
 mod pause;
 mod receipt;
+mod reset_breaker;
+mod restore;
 mod resume;
 mod say;
 mod serve;
 mod show;
 mod stop;
+mod token;
+mod trajectory;
+mod user;
 mod watch;
 
 use crate::args::{Cli, Command, Global};
@@ -58,9 +69,21 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<Exit, Failu
         Command::Board => board::run(context).await,
         Command::Say(args) => say::run(context, args).await,
         Command::Interrupt(args) => interrupt::run(context, args).await,
+        Command::Trajectory(args) => trajectory::run(context, args).await,
+        Command::Intervene(args) => intervene::run(context, args).await,
         Command::Pause(args) => pause::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
+        Command::Hold(args) => hold::run(context, args).await,
+        Command::Release(args) => hold::release(context, args).await,
+        Command::ResetBreaker(args) => reset_breaker::run(context, args).await,
+        Command::User(command) => user::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Member(command) => member::run(context, command).await,
+        Command::Credential(command) => credential::run(context, command).await,
+        Command::Audit(args) => audit::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
+        Command::Backup(args) => backup::run(context, &args).await,
+        Command::Restore(args) => restore::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
     }
 }
@@ -70,6 +93,8 @@ fn start_log(cli: &Cli, config: &Config) -> Result<(), Failure> {
         Command::Serve(_) => log::to_stderr(),
         // It tells about a data directory that cannot be written better than a failure here could.
         Command::Doctor(_) => {}
+        // They do one thing, and say how it went; `restore` must not stand in its own way.
+        Command::Backup(_) | Command::Restore(_) => {}
         // Everything worth a log happens in a control API.
         _ if cli.global.server.is_some() => {}
         _ => log::to_file(&config.data_dir)?,

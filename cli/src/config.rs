@@ -24,6 +24,10 @@ pub(crate) struct Config {
     pub(crate) token: Option<String>,
     /// The owner token that `serve` is to take instead of the one in the config directory.
     pub(crate) owner_token: Option<String>,
+    /// The keys that seal credentials.
+    pub(crate) seal_keys: Option<String>,
+    /// The file that has them, where no variable does.
+    pub(crate) seal_key_file: Option<PathBuf>,
     /// The control API to talk to, where no option says it.
     pub(crate) server: Option<String>,
     /// The database of `serve`, where no option says it.
@@ -85,6 +89,8 @@ impl Config {
             config_dir: absolute(config_dir)?,
             token: text("SPECWRIGHT_TOKEN"),
             owner_token: text("SPECWRIGHT_OWNER_TOKEN"),
+            seal_keys: text("SPECWRIGHT_SEAL_KEY"),
+            seal_key_file: set("SPECWRIGHT_SEAL_KEY_FILE").map(PathBuf::from),
             server: text("SPECWRIGHT_URL"),
             database: text("SPECWRIGHT_DATABASE_URL"),
             limits: LIMITS.into_iter().filter_map(|name| Some((name, set(name)?))).collect(),

@@ -4,11 +4,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use specwright_control_api::client::{Client, ClientError};
 use specwright_control_api::{
-    Config as ApiConfig, OwnerToken, OwnerTokenError, ServeError, WorkerProgram,
-    environment_to_hand_on, owner_token, serve,
+    Config as ApiConfig, OwnerToken, OwnerTokenError, SealFileError, SealKeyError, SealKeys,
+    ServeError, WorkerProgram, environment_to_hand_on, owner_token, serve,
 };
 use specwright_shared::id::SandboxId;
 use tokio::net::TcpListener;
@@ -42,6 +43,12 @@ pub(crate) enum ConnectError {
     /// The owner's token cannot be had.
     #[error(transparent)]
     OwnerToken(#[from] OwnerTokenError),
+    /// The seal keys that the environment gives are none.
+    #[error("SPECWRIGHT_SEAL_KEY {0}")]
+    SealKey(SealKeyError),
+    /// Nor are those in the file.
+    #[error(transparent)]
+    SealFile(#[from] SealFileError),
     /// The client refused its settings.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -106,6 +113,7 @@ impl Connection {
         // Whatever happens to this process, no worker may go on without it: nobody would watch it.
         settings.die_with_parent = true;
         settings.end_sandboxes_on_shutdown = sandboxes == Sandboxes::EndWithUs;
+        settings.makes_places = sandboxes == Sandboxes::EndWithUs;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind(address).await.map_err(ConnectError::Listen)?;
         let address = listener.local_addr().map_err(ConnectError::Listen)?;
@@ -156,7 +164,19 @@ pub(crate) fn api_config(config: &Config, token: OwnerToken) -> Result<ApiConfig
     let program = std::env::current_exe().map_err(ConnectError::OwnPath)?;
     let worker = WorkerProgram { program, arguments: vec!["supervise".into()] };
     let environment = environment_to_hand_on();
-    Ok(ApiConfig { environment, ..ApiConfig::new(config.data_dir.clone(), token, worker) })
+    let seal_keys = seal_keys(config)?;
+    let api = ApiConfig::new(config.data_dir.clone(), token, worker);
+    Ok(ApiConfig { environment, seal_keys, ..api })
+}
+
+/// What seals credentials: what the variable says, else what the file has.
+fn seal_keys(config: &Config) -> Result<Option<Arc<SealKeys>>, ConnectError> {
+    let keys = match (&config.seal_keys, &config.seal_key_file) {
+        (Some(keys), _) => SealKeys::parse(keys).map_err(ConnectError::SealKey)?,
+        (None, Some(path)) => SealKeys::read(path)?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Arc::new(keys)))
 }
 
 /// The owner's token: the one that the environment gives, else the one in the config directory.

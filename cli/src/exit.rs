@@ -112,7 +112,10 @@ fn exit_of(error: &ClientError) -> Exit {
             ProblemType::InvalidRequest | ProblemType::NotFound | ProblemType::TooLarge => {
                 Exit::Usage
             }
-            ProblemType::Unauthorized | ProblemType::Forbidden => Exit::NotReady,
+            ProblemType::Unauthorized
+            | ProblemType::Forbidden
+            | ProblemType::RateLimited
+            | ProblemType::NoSealKey => Exit::NotReady,
             ProblemType::MethodNotAllowed
             | ProblemType::AlreadyExecuting
             | ProblemType::IllegalTransition
@@ -121,9 +124,13 @@ fn exit_of(error: &ClientError) -> Exit {
             | ProblemType::SequenceGap
             | ProblemType::InvalidEvent
             | ProblemType::GateRefused
+            | ProblemType::CursorExpired
+            | ProblemType::BreakerOpen
+            | ProblemType::InterventionTooSoon
             | ProblemType::SandboxStartFailed
             | ProblemType::ProtocolMismatch
             | ProblemType::TimedOut
+            | ProblemType::Unavailable
             | ProblemType::Internal => Exit::Failed,
         },
     }

@@ -1,7 +1,7 @@
-//! Finds a spec or a sandbox by the beginning of its id.
+//! Finds a project, a spec or a sandbox by the beginning of its id.
 
 use specwright_control_api::client::{Client, ClientError, SpecFilter};
-use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::id::{ProjectId, SandboxId, SpecId};
 use uuid::Uuid;
 
 use crate::exit::{Exit, Failure};
@@ -77,6 +77,55 @@ fn digits(prefix: &str) -> Result<String, FindError> {
         Ok(digits)
     } else {
         Err(FindError::NoId { prefix: prefix.chars().take(60).collect() })
+    }
+}
+
+/// Finds a project by its name, its id or a beginning of that.
+pub(crate) async fn project(client: &Client, given: &str) -> Result<ProjectId, Failure> {
+    if let Ok(whole) = Uuid::parse_str(given) {
+        return Ok(whole.into());
+    }
+    let projects = client.projects().await?;
+    let named: Vec<_> = projects.iter().filter(|project| project.name == given).collect();
+    match named[..] {
+        [one] => Ok(one.id),
+        // Two owners may have one of the same name.
+        [_, ..] => {
+            let candidates = named.iter().take(CANDIDATES_SHOWN);
+            let candidates: Vec<_> =
+                candidates.map(|one| format!("{} of {}", one.id, one.owner)).collect();
+            let sentence = format!(
+                "several projects are called `{given}`; give an id: {}",
+                candidates.join(", ")
+            );
+            Err(Failure::new(Exit::Usage, sentence))
+        }
+        [] => {
+            let ids: Vec<Uuid> = projects.iter().map(|project| project.id.0).collect();
+            let found = unique(given, "project", &ids).map_err(|error| match error {
+                FindError::Several { .. } => Failure::from(error),
+                _ => {
+                    let names: Vec<_> = projects.iter().map(|one| one.name.as_str()).collect();
+                    let sentence = format!(
+                        "no project has the name or id `{given}`; there are: {}",
+                        names.join(", ")
+                    );
+                    Failure::new(Exit::Usage, sentence)
+                }
+            });
+            Ok(found?.into())
+        }
+    }
+}
+
+/// The same for an option that may be absent.
+pub(crate) async fn project_given(
+    client: &Client,
+    given: Option<&str>,
+) -> Result<Option<ProjectId>, Failure> {
+    match given {
+        Some(given) => project(client, given).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -11,8 +11,7 @@ use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::phase::SandboxState;
 use specwright_shared::text::Line;
 use specwright_shared::time::Timestamp;
-use specwright_shared::wire::Page;
-use specwright_shared::wire::event::{EventView, Marks};
+use specwright_shared::wire::event::{Decoded, Event, EventView, Marks};
 use specwright_shared::wire::sandbox::SandboxView;
 use specwright_shared::wire::spec::Cancel;
 
@@ -72,10 +71,11 @@ pub(crate) async fn follow(
     let mut interrupted = false;
     let mut ended: Option<Option<Box<SandboxView>>> = run.sandbox.is_none().then_some(None);
     let mut ticks = tokio::time::interval(TICK);
+    let mut feed = client.feed(run.spec, run.after.take());
     loop {
         let wait = if ended.is_some() { Duration::ZERO } else { WAIT };
         let page = {
-            let request = client.events(run.spec, run.after.as_deref(), wait);
+            let request = feed.next(wait);
             tokio::pin!(request);
             loop {
                 tokio::select! {
@@ -109,10 +109,14 @@ pub(crate) async fn follow(
             }
         };
         know_messages(client, &page, timeline).await?;
+        // Told in the transaction that ended the one: behind its end there is always this event.
+        if let Some(next) = goes_on_in(&page, run.sandbox) {
+            (run.sandbox, ended) = (Some(next), None);
+        }
         if show(&page, timeline, display, out) && on_interrupt == OnInterrupt::Leave {
             return Ok(Followed::Left);
         }
-        if page.items.is_empty()
+        if page.is_empty()
             && let Some(sandbox) = ended
         {
             let end = if interrupted { Followed::Stopped } else { Followed::Ended };
@@ -121,17 +125,16 @@ pub(crate) async fn follow(
         if ended.is_none() && may_be_the_end(&page) {
             ended = ended_sandbox(client, run.sandbox).await?;
         }
-        run.after = page.next.or(run.after);
     }
 }
 
 /// Fetches what was said where an event is about it: the event has only the message's id.
 async fn know_messages(
     client: &Client,
-    page: &Page<EventView>,
+    page: &[EventView],
     timeline: &mut Timeline,
 ) -> Result<(), ClientError> {
-    for view in &page.items {
+    for view in page {
         if timeline.asks_for(view)
             && let Some(sandbox) = view.sandbox_id
         {
@@ -142,21 +145,16 @@ async fn know_messages(
 }
 
 /// Shows a page; true when nobody reads what is shown any more.
-fn show(
-    page: &Page<EventView>,
-    timeline: &mut Timeline,
-    display: &mut Display,
-    out: &mut Out,
-) -> bool {
-    for view in &page.items {
+fn show(page: &[EventView], timeline: &mut Timeline, display: &mut Display, out: &mut Out) -> bool {
+    for view in page {
         let told = timeline.take(view);
         display.event(view, told.as_ref(), timeline, out);
     }
     out.is_closed()
 }
 
-fn may_be_the_end(page: &Page<EventView>) -> bool {
-    page.items.is_empty() || page.items.iter().any(|view| Marks::of(&view.event.kind).terminal)
+fn may_be_the_end(page: &[EventView]) -> bool {
+    page.is_empty() || page.iter().any(|view| Marks::of(&view.event.kind).terminal)
 }
 
 async fn ended_sandbox(
@@ -166,6 +164,21 @@ async fn ended_sandbox(
     let Some(id) = sandbox else { return Ok(Some(None)) };
     let view = client.sandbox(id).await?;
     Ok((view.state == SandboxState::Ended).then(|| Some(Box::new(view))))
+}
+
+/// The sandbox that goes on with the run in the place of the one that is followed, if a page says so.
+fn goes_on_in(page: &[EventView], followed: Option<SandboxId>) -> Option<SandboxId> {
+    let restarts = page.iter().filter_map(|view| match view.event.decode() {
+        Ok(Decoded::Known(event)) => match *event {
+            Event::Restarted(restart) => Some(restart),
+            _ => None,
+        },
+        _ => None,
+    });
+    restarts.fold(None, |next, restart| {
+        let at_work = next.or(followed);
+        if at_work == Some(restart.ended) { Some(restart.sandbox_id) } else { next }
+    })
 }
 
 async fn cancel(client: &Client, spec: SpecId, force: bool) -> Result<(), ClientError> {
@@ -181,4 +194,34 @@ async fn cancel(client: &Client, spec: SpecId, force: bool) -> Result<(), Client
 /// The wall clock.
 pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn restart(ended: SandboxId, next: SandboxId) -> EventView {
+        let event = json!({
+            "position": 1, "spec_id": Uuid::nil(), "seq": 0, "id": Uuid::nil(),
+            "type": "spec.restarted", "at": "2026-11-18T11:06:40.000001Z",
+            "data": {
+                "ended": ended, "outcome": "lost", "message": "m", "sandbox_id": next,
+                "phase": "design", "restart": 1,
+            },
+        });
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_followed_from_sandbox_to_sandbox_and_no_other_runs_restart_misleads() {
+        let [one, two, three, other] = [1, 2, 3, 4].map(|id| SandboxId(Uuid::from_u128(id)));
+        let page = [restart(other, one), restart(one, two), restart(two, three)];
+        assert_eq!(goes_on_in(&page, Some(one)), Some(three));
+        assert_eq!(goes_on_in(&page[..2], Some(one)), Some(two));
+        assert_eq!(goes_on_in(&page, Some(three)), None, "what is past");
+        assert_eq!(goes_on_in(&page, None), None);
+    }
 }

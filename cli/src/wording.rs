@@ -7,7 +7,10 @@ mod work;
 use specwright_shared::finding::Finding;
 use specwright_shared::id::SandboxId;
 use specwright_shared::liveness::LoopKind;
-use specwright_shared::wire::event::{Event, FileChange, ResumeRung, RetryReason, ToolUse};
+use specwright_shared::liveness::policy::Action;
+use specwright_shared::wire::event::{
+    Event, FileChange, ResumeRung, RetryReason, SandboxJudged, ToolUse,
+};
 use specwright_shared::wire::message::MessageStatus;
 
 use crate::output::fit;
@@ -220,11 +223,34 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
                 "event"
             )
         )),
+        Event::Restarted(again) => notable(format!(
+            "{}: {}; goes on at {} in another sandbox (restart {})",
+            again.outcome, again.message, again.phase, again.restart
+        )),
+        Event::SandboxJudged(judged) => notable(judgement(judged)),
+        Event::Intervened(did) => notable(format!("{} ({}): {}", did.by, did.kind, did.reason)),
+        Event::OutcomeSeen(seen) => notable(format!(
+            "the {} has come to this: {}: {}",
+            seen.kind, seen.assessment.outcome, seen.assessment.reason
+        )),
         Event::WorkSaved(work) => work::saved(work),
         Event::ExecutionCompleted(_) => passing("run completed"),
         Event::ExecutionFailed(failed) => {
             passing(format!("run ended: {}: {}", failed.outcome, failed.message))
         }
+    }
+}
+
+fn judgement(judged: &SandboxJudged) -> String {
+    let verdict = format!("{}: {}", judged.verdict.kind, judged.verdict.reason);
+    match judged.action {
+        None => verdict,
+        Some(Action::Nudge) => format!("{verdict}; the agent is told so"),
+        Some(Action::Interrupt) => format!("{verdict}; what it does is broken off"),
+        Some(Action::SaveWork) => {
+            format!("{verdict}; the worker is asked to save its work and stop")
+        }
+        Some(Action::End) => format!("{verdict}; the sandbox is ended"),
     }
 }
 

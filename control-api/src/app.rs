@@ -2,16 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
+use specwright_shared::id::ProjectId;
+use specwright_shared::liveness::Settings;
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
+use crate::auth::{Limiter, SealKeys};
+use crate::credentials::Redactors;
+use crate::metrics::Metrics;
+use crate::reconcile::Nudges;
+use crate::reconcile::presence::Presence;
 use crate::sandboxes::Provider;
-use crate::store::Store;
+use crate::store::{self, Session, Store, StoreError};
+use crate::stream::Tails;
 use crate::wake::Wakes;
 
 /// The shared parts.
@@ -22,13 +32,36 @@ pub(crate) struct Api {
     pub(crate) owner_hash: [u8; 32],
     /// Takes the owner's token out of what is to be stored.
     pub(crate) redactor: Redactor,
-    pub(crate) wakes: Wakes,
+    /// The store's own.
+    /// Take out what a worker was entrusted with, too.
+    pub(crate) redactors: Redactors,
+    /// What seals credentials.
+    pub(crate) seal_keys: Option<Arc<SealKeys>>,
+    /// Whether every user may name repositories on this machine.
+    pub(crate) local_repositories: bool,
+    /// How much a token may send.
+    pub(crate) limiter: Limiter,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) tails: Tails,
+    pub(crate) metrics: Metrics,
     pub(crate) provider: Provider,
     pub(crate) data_dir: PathBuf,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
-    /// Since when this control API has been there to take heartbeats.
-    pub(crate) started: Instant,
+    /// Which control API this is, among those on the same database.
+    pub(crate) replica: Uuid,
+    /// Since when one has been there to take heartbeats.
+    pub(crate) presence: Presence,
+    /// Wakes background duties.
+    pub(crate) duties: Nudges,
+    /// Limits and steps of the idle monitor, where a project has none of its own.
+    pub(crate) liveness: Settings,
+    /// How much guardians may do, and whether the built-in one watches, where a project says nothing.
+    pub(crate) guardian: specwright_shared::guardian::Settings,
+    /// How long events stay unpacked; `None`: for ever.
+    pub(crate) events_kept: Option<Duration>,
+    /// Whether sandboxes are started by duties, too.
+    pub(crate) makes_places: AtomicBool,
     /// Cancelled when what a crash had left was looked after once.
     pub(crate) looked: CancellationToken,
     /// How many places that lost their workers are looked into at once.
@@ -48,14 +81,32 @@ impl Api {
         SystemTime::now().into()
     }
 
-    /// Since when heartbeats have been taken here.
-    pub(crate) fn listening_since(&self, now: Timestamp) -> Timestamp {
-        let micros = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(now.as_micros().saturating_sub(micros))
+    /// Whether sandboxes are started by duties here; not any more when we are about to end.
+    pub(crate) fn makes_places(&self) -> bool {
+        self.makes_places.load(Ordering::Relaxed)
     }
 
-    /// Whether every live worker has had the time to renew its lease here.
-    pub(crate) fn leases_can_be_judged(&self) -> bool {
-        self.started.elapsed() > self.lease
+    /// Whether a lease ran out while a control API was there to renew it. An absence that nobody
+    /// noticed is added to it.
+    pub(crate) fn has_run_out(&self, lease: Timestamp) -> bool {
+        let now = self.now();
+        let listened = now.since(self.presence.since(now));
+        listened > self.lease && lease.plus(self.presence.gap()) < now
+    }
+
+    /// The settings of the idle monitor for a project. What does not fit any more (stored by another
+    /// version) counts as not given.
+    pub(crate) async fn settings_of(
+        &self,
+        session: &mut Session,
+        project: ProjectId,
+    ) -> Result<Settings, StoreError> {
+        let Some(own) = store::liveness::settings(session, project).await? else {
+            return Ok(self.liveness.clone());
+        };
+        Ok(self.liveness.with(&own).unwrap_or_else(|error| {
+            tracing::warn!(%project, %error, "a project's liveness settings are left out");
+            self.liveness.clone()
+        }))
     }
 }

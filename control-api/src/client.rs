@@ -7,17 +7,22 @@
 //! Deliberately absent: the worker's routes (hello, events, heartbeat, poll). The worker has its own
 //! delivery with its own rules.
 
+mod access;
 mod error;
+mod feed;
+mod guardian;
 mod routes;
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use specwright_shared::wire::problem::{self, Problem};
 
 pub use error::{ClientError, NoUrl};
+pub use feed::EventFeed;
 pub use routes::SpecFilter;
 
 /// How long a connection may take to come up.
@@ -118,12 +123,47 @@ impl Client {
         self.answer(request, "POST", path).await
     }
 
+    /// Puts something in its place, once.
+    async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::PUT, path)?.json(body);
+        self.answer(request, "PUT", path).await
+    }
+
+    /// Deletes something, once; the answer has no body.
+    async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, path)?;
+        let (status, body) = self.send(request, "DELETE", path).await?;
+        if status.is_success() { Ok(()) } else { Err(self.refusal(status, &body, "DELETE", path)) }
+    }
+
     async fn answer<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         method: &'static str,
         path: &str,
     ) -> Result<T, ClientError> {
+        let (status, body) = self.send(request, method, path).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|source| ClientError::Body {
+                base: self.base().to_owned(),
+                method,
+                path: path.to_owned(),
+                source,
+            });
+        }
+        Err(self.refusal(status, &body, method, path))
+    }
+
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        method: &'static str,
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let failed = |source: reqwest::Error| {
             let (base, path) = (self.base().to_owned(), path.to_owned());
             // The URL is in our own sentence already, and its query may be long.
@@ -136,16 +176,7 @@ impl Client {
         };
         let answer = request.send().await.map_err(failed)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(failed)?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|source| ClientError::Body {
-                base: self.base().to_owned(),
-                method,
-                path: path.to_owned(),
-                source,
-            });
-        }
-        Err(self.refusal(status, &body, method, path))
+        Ok((status, answer.bytes().await.map_err(failed)?))
     }
 
     fn refusal(

@@ -2,16 +2,23 @@
 //! environment, and all that it reads there is what workers are to be handed on.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::OwnerToken;
+use specwright_shared::liveness::Settings;
+
+use crate::auth::{OwnerToken, Rates, SealKeys};
 
 /// How long a sandbox may be silent before it counts as lost: long enough for a laptop's lid or a
 /// restart of this API, short enough that a dead run is found while its owner still looks.
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often workers send a heartbeat: several fit into a lease, so that one lost one is nothing.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How long to wait for a database server that is not there yet: what starts it beside us takes
+/// seconds, a failover under a minute.
+pub const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What workers of local sandboxes may have of this process's environment: where programs, homes,
 /// certificates and proxies are, how to reach the model and private repositories, and the limits of a
@@ -65,6 +72,10 @@ pub struct WorkerProgram {
 pub struct Config {
     /// `sqlite:///path/to/file` or `postgres://…`.
     pub database_url: String,
+    /// How long to wait at the start for a server that is not there yet.
+    pub database_patience: Duration,
+    /// How long events stay in their table before they are packed; `None`: for ever.
+    pub events_kept: Option<Duration>,
     /// Where sandboxes and documents are kept; made if missing.
     pub data_dir: PathBuf,
     /// The owner's token.
@@ -75,10 +86,24 @@ pub struct Config {
     pub environment: Vec<(OsString, OsString)>,
     /// Where workers reach this control API; absent: at the address that it listens on.
     pub public_url: Option<String>,
+    /// What seals credentials; absent: none can be kept, and workers have those of their environment.
+    pub seal_keys: Option<Arc<SealKeys>>,
+    /// Whether every user may have repositories planned for that are directories of this machine;
+    /// else administrators only.
+    pub local_repositories: bool,
+    /// How much a token may send.
+    pub rates: Rates,
     /// How long a silent sandbox is believed to live.
     pub lease: Duration,
     /// How often workers send a heartbeat.
     pub heartbeat: Duration,
+    /// Limits and steps of the idle monitor, where a project has none of its own.
+    pub liveness: Settings,
+    /// How much guardians may do, and whether the built-in one watches, where a project says nothing.
+    pub guardian: specwright_shared::guardian::Settings,
+    /// Whether sandboxes are started without a request: for runs that lost theirs, and for those that
+    /// were asked for and never made. Not where nobody waits for the run.
+    pub makes_places: bool,
     /// Whether workers end when this process does (the embedded use).
     pub die_with_parent: bool,
     /// Whether local sandboxes are ended at shutdown (the embedded use); else they go on, and the
@@ -92,18 +117,32 @@ impl Config {
     #[must_use]
     pub fn new(data_dir: PathBuf, owner_token: OwnerToken, worker: WorkerProgram) -> Self {
         Self {
-            database_url: format!("sqlite://{}", data_dir.join("specwright.db").display()),
+            database_url: database_in(&data_dir),
+            database_patience: DATABASE_PATIENCE,
+            events_kept: None,
             data_dir,
             owner_token,
             worker,
             environment: Vec::new(),
             public_url: None,
+            seal_keys: None,
+            local_repositories: false,
+            rates: Rates::default(),
             lease: LEASE,
             heartbeat: HEARTBEAT,
+            liveness: Settings::default(),
+            guardian: specwright_shared::guardian::Settings::default(),
+            makes_places: true,
             die_with_parent: false,
             end_sandboxes_on_shutdown: false,
         }
     }
+}
+
+/// The address of the SQLite file in a data directory.
+#[must_use]
+pub fn database_in(data_dir: &Path) -> String {
+    format!("sqlite://{}", data_dir.join("specwright.db").display())
 }
 
 /// The part of this process's environment that workers may have: [`HANDED_ON`], where set.

@@ -7,12 +7,14 @@
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
+use specwright_shared::wire::access::Deed;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::{Launched, RunOptions};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::SandboxToken;
+use crate::auth::{Person, SandboxToken};
+use crate::breaker;
 use crate::problem::{Refusal, chain, impl_answer};
 use crate::sandboxes::local::DEFAULT_AGENT;
 use crate::sandboxes::{Start, lost};
@@ -42,12 +44,18 @@ pub(crate) enum ExecuteError {
     Completed,
     #[error("`agent` is `{0}`; it is `claude`, `rehearsal`, or the absolute path of a program")]
     Agent(String),
+    #[error(
+        "`agent` is a program on the control API's own machine, which only an administrator may name; use `claude` or `rehearsal`"
+    )]
+    NotYourMachine,
     #[error("`from` is `{from}`, but `{missing}` before it has no accepted output; start there")]
     FromTooLate { from: Phase, missing: Phase },
     #[error(
         "`until` is `{until}`, but the next phase to do is `{start}`; leave `until` out, or say `from` where to start again"
     )]
     NothingToDo { until: Phase, start: Phase },
+    #[error("{0}")]
+    BreakerOpen(String),
     #[error("the sandbox could not be started: {0}")]
     StartFailed(String),
     #[error("no random bytes can be had for a token")]
@@ -62,11 +70,13 @@ impl Refusal for ExecuteError {
     fn kind(&self) -> ProblemType {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
+            Self::NotYourMachine => ProblemType::Forbidden,
             Self::AlreadyExecuting(_) | Self::Pausing(_) => ProblemType::AlreadyExecuting,
             Self::Completed => ProblemType::IllegalTransition,
             Self::Agent(_) | Self::FromTooLate { .. } | Self::NothingToDo { .. } => {
                 ProblemType::InvalidRequest
             }
+            Self::BreakerOpen(_) => ProblemType::BreakerOpen,
             Self::StartFailed(_) => ProblemType::SandboxStartFailed,
             Self::Random(_) | Self::Broken(_) | Self::Store(_) => ProblemType::Internal,
         }
@@ -78,6 +88,15 @@ impl_answer!(ExecuteError);
 #[derive(Debug)]
 pub(crate) struct Requested {
     start: Start,
+}
+
+/// Whether this person may have it executed so: a program of the machine runs as the control API does.
+pub(crate) fn within_reach(person: &Person, options: &RunOptions) -> Result<(), ExecuteError> {
+    let program = options.agent.as_deref().is_some_and(|agent| agent.starts_with('/'));
+    if program && !Deed::Administer.open_to(person.kind) {
+        return Err(ExecuteError::NotYourMachine);
+    }
+    Ok(())
 }
 
 /// Stores that a spec is to be executed. The caller holds the spec's lock and commits.
@@ -100,8 +119,12 @@ pub(crate) async fn request(
     if spec.status == SpecStatus::Completed && options.from.is_none() {
         return Err(ExecuteError::Completed);
     }
-    let start = plan(write, &mut spec, &options).await?;
     let now = app.now();
+    let settings = app.settings_of(write, spec.project_id).await?;
+    if let Some(why) = breaker::open(write, &spec, &settings, now).await? {
+        return Err(ExecuteError::BreakerOpen(why));
+    }
+    let start = plan(write, &mut spec, &options).await?;
     // A completed spec got here only by `from`: setting outputs aside has made it a draft again.
     spec.status = SpecStatus::Executing;
     spec.reason = None;
@@ -175,7 +198,8 @@ pub(crate) async fn start(app: &App, requested: Requested) -> Result<Launched, E
     app.tasks.spawn(async move { make_place(&app_there, requested.start).await }).await?
 }
 
-async fn make_place(app: &App, start: Start) -> Result<Launched, ExecuteError> {
+/// Makes it in the task at hand.
+pub(crate) async fn make_place(app: &App, start: Start) -> Result<Launched, ExecuteError> {
     let (spec_id, sandbox_id) = (start.spec, start.sandbox);
     if let Err(error) = app.provider.start(app, start).await {
         let why = chain(&error);
@@ -186,6 +210,5 @@ async fn make_place(app: &App, start: Start) -> Result<Launched, ExecuteError> {
     let mut session = app.store.read().await?;
     let spec =
         store::spec::find(&mut session, spec_id).await?.ok_or(ExecuteError::NotFound(spec_id))?;
-    app.wakes.wake(spec_id.0);
     Ok(Launched { spec: spec.into(), sandbox_id })
 }

@@ -3,6 +3,7 @@
 
 mod packed;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use http::StatusCode;
 use http::request::Parts;
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::de::DeserializeOwned;
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use uuid::Uuid;
@@ -167,6 +170,27 @@ impl Limit {
     }
 }
 
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "minimum": 1, "maximum": LIMIT_MAX,
+            "description": "How many items a page may have.",
+        })
+    }
+}
+
+impl serde::Serialize for Limit {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
 /// A place in a list that is ordered by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -178,6 +202,21 @@ impl TryFrom<String> for Cursor {
         Uuid::try_parse(&text)
             .map(Self)
             .map_err(|_| "`after` is not a cursor; give the `next` of the page before")
+    }
+}
+
+impl JsonSchema for Cursor {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "format": "uuid",
+            "description": "The `next` of the page before.",
+        })
     }
 }
 
@@ -195,7 +234,7 @@ pub(crate) fn page<T>(
 
 /// The query of a list that is short by its nature and is given whole. `limit` and `after` are taken,
 /// so that one loop reads every list; there is never a page behind the first.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WholeList {
     #[serde(default, rename = "limit")]

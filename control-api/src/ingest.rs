@@ -25,6 +25,7 @@ use specwright_shared::wire::sandbox::{Ack, BATCH_MAX_EVENTS, Batch};
 
 use crate::run::Run;
 use crate::store::plan::PlanError;
+use crate::store::trouble::again;
 use crate::store::{self, Store, StoreError};
 
 /// The longest name of an event's type: ours have under 30 characters.
@@ -103,7 +104,8 @@ pub(crate) struct Taken {
     pub(crate) spec: SpecId,
 }
 
-/// Takes in a batch. The answer is true only after the commit.
+/// Takes in a batch. The answer is true only after the commit. What a lost connection broke off is
+/// done again: a batch that was committed after all gets the same answer.
 ///
 /// # Errors
 /// [`IngestError`]; nothing of the batch is stored then.
@@ -116,6 +118,17 @@ pub(crate) async fn ingest(
     lease: Duration,
 ) -> Result<Taken, IngestError> {
     check_order(&batch.events)?;
+    again("ingest", || take_in(store, redactor, sandbox, batch.clone(), now, lease)).await
+}
+
+async fn take_in(
+    store: &Store,
+    redactor: &Redactor,
+    sandbox: SandboxId,
+    batch: Batch,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<Taken, IngestError> {
     let mut write = store.write().await?;
     let mut run =
         Run::lock(&mut write, sandbox, now).await?.ok_or(IngestError::UnknownSandbox(sandbox))?;
@@ -132,6 +145,8 @@ pub(crate) async fn ingest(
     let fresh: Vec<RawEvent> = batch.events.into_iter().filter(|event| event.seq > acked).collect();
     let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else {
         let ended = run.sandbox.state == SandboxState::Ended;
+        // What it was taken in with may still be under way to the disk, in this very transaction.
+        write.commit().await?;
         return Ok(Taken { ack: Ack { acked, ended }, spec });
     };
     if first.seq != acked + 1 {
@@ -185,7 +200,7 @@ async fn take(
     replace_nul(&mut event.data);
     gate::redact(redactor, &mut event)?;
     let decoded = event.decode().map_err(|error| Refusal::Invalid(error.to_string()))?;
-    run.record(write, &event, true).await?;
+    run.record(&event, true);
     match decoded {
         Decoded::Known(body) if run.sandbox.state != SandboxState::Ended => {
             effects::apply(write, run, &event, *body).await

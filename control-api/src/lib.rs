@@ -10,13 +10,19 @@ pub mod client;
 
 mod app;
 mod auth;
+mod breaker;
 mod config;
+mod credentials;
 mod execution;
 mod extract;
 mod ingest;
+mod intervene;
+mod metrics;
+mod openapi;
 mod private;
 mod problem;
 mod reconcile;
+mod request_id;
 mod router;
 mod routes;
 mod run;
@@ -24,13 +30,22 @@ mod sandboxes;
 mod serve;
 mod spec_intake;
 mod store;
+mod stream;
 mod wake;
 
 #[cfg(test)]
 mod testing;
 
-pub use auth::{ListenRefused, OwnerToken, OwnerTokenError, check_listen, owner_token};
-pub use config::{Config, HANDED_ON, HEARTBEAT, LEASE, WorkerProgram, environment_to_hand_on};
+pub use auth::{
+    ListenRefused, OwnerToken, OwnerTokenError, Rate, Rates, SealFileError, SealKeyError, SealKeys,
+    check_listen, owner_token,
+};
+pub use config::{
+    Config, DATABASE_PATIENCE, HANDED_ON, HEARTBEAT, LEASE, WorkerProgram, database_in,
+    environment_to_hand_on,
+};
 pub use private::private_directory;
 pub use serve::{ServeError, reachable, serve};
 pub use store::StoreError;
+pub use store::backup::{BackupError, backup};
+pub use store::restore::{RestoreError, Restored, restore};

@@ -1,15 +1,29 @@
 //! Errors as `application/problem+json`: what the client sees and what the log keeps are two texts.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use specwright_shared::wire::problem::{MEDIA_TYPE, Problem, ProblemType};
+
+use crate::store::trouble::trouble;
 
 /// An operation's error that has a problem type for each of its variants.
 pub(crate) trait Refusal: std::error::Error {
     /// The problem's type, chosen in one exhaustive match.
     fn kind(&self) -> ProblemType;
+
+    /// The cursor before the oldest event that can be read.
+    fn oldest(&self) -> Option<String> {
+        None
+    }
+
+    /// After how long the same may be asked again.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 
     /// The sequence number that goes with it.
     fn seq(&self) -> Option<u64> {
@@ -34,17 +48,40 @@ macro_rules! impl_answer {
 }
 pub(crate) use impl_answer;
 
-impl<E: Refusal> IntoResponse for Answer<E> {
+/// When to come again while the database is away: a server is restarted, or another one takes over,
+/// within seconds.
+const DATABASE_AWAY: Duration = Duration::from_secs(2);
+
+impl<E: Refusal + 'static> IntoResponse for Answer<E> {
     fn into_response(self) -> Response {
         let kind = self.0.kind();
-        let problem = if kind == ProblemType::Internal {
+        let mut wait = self.0.retry_after();
+        let problem = if let Some(trouble) =
+            trouble(&self.0).filter(|_| kind == ProblemType::Internal)
+        {
+            tracing::warn!(error = chain(&self.0), ?trouble, "the database could not do a request");
+            wait = Some(DATABASE_AWAY);
+            Problem::new(
+                ProblemType::Unavailable,
+                "The database does not answer, or not in time; nothing is lost by asking again.",
+            )
+        } else if kind == ProblemType::Internal {
             // Logged once, here, with its whole chain; the client learns nothing of our insides.
             tracing::error!(error = chain(&self.0), "a request failed on our side");
             Problem::new(kind, "The log of the control API says more.")
         } else {
-            Problem { seq: self.0.seq(), ..Problem::new(kind, self.0.to_string()) }
+            Problem {
+                seq: self.0.seq(),
+                oldest: self.0.oldest(),
+                ..Problem::new(kind, self.0.to_string())
+            }
         };
-        Answer(problem).into_response()
+        let mut response = Answer(problem).into_response();
+        if let Some(wait) = wait {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        response
     }
 }
 

@@ -7,24 +7,27 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, header};
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::auth;
+use crate::auth::{self, Gate};
 use crate::problem::Answer;
-use crate::routes;
+use crate::{metrics, request_id, routes};
 
 /// Builds the router.
 pub(crate) fn build(app: App) -> Router {
     let mut router = Router::new();
     for route in routes::table() {
+        let gate = Gate { app: app.clone(), access: route.access, path: route.path };
         // The last layer is the outermost: who may not come in waits for nothing.
         let handler = route
             .handler
             .route_layer(middleware::from_fn_with_state(route.time_max, in_time))
             .route_layer(DefaultBodyLimit::max(route.body_max))
-            .route_layer(middleware::from_fn_with_state((app.clone(), route.access), auth::guard));
+            .route_layer(middleware::from_fn_with_state(gate, auth::guard))
+            .route_layer(middleware::from_fn_with_state((app.clone(), route.path), metrics::layer));
         tracing::trace!(method = %route.method, path = route.path, access = ?route.access, "a route");
         router = router.route(route.path, handler);
     }
@@ -32,7 +35,30 @@ pub(crate) fn build(app: App) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(secured))
+        .layer(middleware::from_fn(request_id::layer))
         .with_state(app)
+}
+
+/// What every answer says to a browser, unless a route says it better: nothing here is a page, nothing
+/// is to be kept, and nothing may frame it.
+const SECURITY: [(HeaderName, HeaderValue); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
+
+async fn secured(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in SECURITY {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
 }
 
 async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {

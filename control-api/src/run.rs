@@ -2,7 +2,8 @@
 //! together.
 //!
 //! What holds: whoever changes a run holds the spec's lock and the sandbox's, in this order; an
-//! ended sandbox is never changed again; positions of events rise by one in commit order.
+//! ended sandbox is never changed again; positions of events rise by one in commit order. What was
+//! recorded is stored with [`Run::save`], all at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +11,12 @@ use specwright_shared::id::{EventId, SandboxId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SandboxState, SpecStatus};
 use specwright_shared::time::Timestamp;
-use specwright_shared::wire::event::{Event, ExecutionFailed, RawEvent};
+use specwright_shared::wire::event::{Event, ExecutionFailed, RawEvent, Restarted};
 use uuid::Uuid;
 
+use crate::store::event::Recorded;
 use crate::store::phase::PhaseRecord;
-use crate::store::sandbox::Sandbox;
+use crate::store::sandbox::{NewSandbox, Sandbox};
 use crate::store::spec::Spec;
 use crate::store::{self, StoreError, Write, usd};
 
@@ -25,6 +27,7 @@ pub(crate) struct Run {
     pub(crate) sandbox: Sandbox,
     pub(crate) phases: BTreeMap<Phase, PhaseRecord>,
     changed: BTreeSet<Phase>,
+    recorded: Vec<Recorded>,
     now: Timestamp,
 }
 
@@ -56,7 +59,14 @@ impl Run {
         let Some(sandbox) = store::sandbox::lock(write, sandbox).await? else { return Ok(None) };
         let phases = store::phase::list(write, spec.id).await?;
         let phases = phases.into_iter().map(|record| (record.phase, record)).collect();
-        Ok(Some(Self { spec, sandbox, phases, changed: BTreeSet::new(), now }))
+        Ok(Some(Self {
+            spec,
+            sandbox,
+            phases,
+            changed: BTreeSet::new(),
+            recorded: Vec::new(),
+            now,
+        }))
     }
 
     /// When this is happening.
@@ -75,25 +85,15 @@ impl Run {
         self.phases.get(&phase).map_or(PhaseStatus::Pending, |record| record.status)
     }
 
-    /// Stores an event behind the newest one of the spec.
-    pub(crate) async fn record(
-        &mut self,
-        write: &mut Write,
-        event: &RawEvent,
-        by_sandbox: bool,
-    ) -> Result<(), StoreError> {
+    /// Puts an event behind the newest one of the spec.
+    pub(crate) fn record(&mut self, event: &RawEvent, by_sandbox: bool) {
         self.spec.events += 1;
         let sandbox = by_sandbox.then_some(self.sandbox.id);
-        store::event::insert(write, self.spec.id, self.spec.events, sandbox, event, self.now).await
+        self.recorded.push(Recorded::new(self.spec.events, sandbox, event));
     }
 
-    /// Stores an event of the control API's own.
-    pub(crate) async fn record_own(
-        &mut self,
-        write: &mut Write,
-        event: &Event,
-        phase: Option<Phase>,
-    ) -> Result<(), StoreError> {
+    /// Puts an event of the control API's own there.
+    pub(crate) fn record_own(&mut self, event: &Event, phase: Option<Phase>) {
         let event = RawEvent {
             seq: 0,
             id: EventId(Uuid::now_v7()),
@@ -102,7 +102,7 @@ impl Run {
             phase,
             data: event.data(),
         };
-        self.record(write, &event, false).await
+        self.record(&event, false);
     }
 
     /// Ends the run. `false`: it had ended already, and nothing changed.
@@ -154,12 +154,76 @@ impl Run {
             duration_ms: u64::try_from(self.now.since(self.sandbox.created_at).as_millis())
                 .unwrap_or(u64::MAX),
         });
-        self.record_own(write, &report, Some(phase)).await?;
+        self.record_own(&report, Some(phase));
         Ok(true)
     }
 
-    /// Writes what changed of spec and phases.
+    /// What an end means that the worker calls cancelled, or that nobody reported: if a duty asked for
+    /// it, what that duty said. What the run says of itself beside that goes before.
+    pub(crate) async fn as_intended(
+        &self,
+        write: &mut Write,
+        outcome: Outcome,
+        message: &str,
+    ) -> Result<(Outcome, String), StoreError> {
+        let watched = store::liveness::find(write, self.sandbox.id).await?;
+        let intended = watched.and_then(|watched| watched.stop_outcome);
+        Ok(match (intended, &self.sandbox.stop_reason) {
+            (Some(intended), Some(reason))
+                if matches!(outcome, Outcome::Cancelled | Outcome::Lost)
+                    && !message.starts_with(reason) =>
+            {
+                (intended, format!("{reason}; {message}"))
+            }
+            (Some(intended), _) if matches!(outcome, Outcome::Cancelled | Outcome::Lost) => {
+                (intended, message.to_owned())
+            }
+            _ => (outcome, message.to_owned()),
+        })
+    }
+
+    /// Ends the sandbox of a run that can no longer report for itself, and asks for another one that
+    /// goes on from the first phase without an accepted output. The spec stays what it is. `false`:
+    /// the sandbox had ended already, and nothing changed.
+    pub(crate) async fn restart(
+        &mut self,
+        write: &mut Write,
+        (outcome, message): (Outcome, &str),
+        next: &NewSandbox,
+        restart: u32,
+    ) -> Result<bool, StoreError> {
+        let ended = self.sandbox.id;
+        if !store::sandbox::end(write, ended, outcome, Some(message), self.now).await? {
+            return Ok(false);
+        }
+        self.sandbox.state = SandboxState::Ended;
+        store::message::expire(write, ended, self.now).await?;
+        let records: Vec<PhaseRecord> = self.phases.values().cloned().collect();
+        let first = store::phase::accepted(&records)?.first_missing();
+        for phase in Phase::ALL.into_iter().filter(|phase| *phase >= first) {
+            if self.status(phase) != PhaseStatus::Pending {
+                *self.phase(phase) = PhaseRecord::pending(phase);
+            }
+        }
+        self.spec.current_phase = first;
+        store::sandbox::insert(write, next).await?;
+        store::start::set_restart(write, next.id, restart, self.now).await?;
+        let event = Event::Restarted(Restarted {
+            ended,
+            outcome,
+            message: message.to_owned(),
+            sandbox_id: next.id,
+            phase: first,
+            restart,
+        });
+        self.record_own(&event, Some(first));
+        Ok(true)
+    }
+
+    /// Writes what was recorded, and what changed of spec and phases.
     pub(crate) async fn save(&mut self, write: &mut Write) -> Result<(), StoreError> {
+        let recorded = std::mem::take(&mut self.recorded);
+        store::event::insert(write, self.spec.id, recorded, self.now).await?;
         for phase in std::mem::take(&mut self.changed) {
             if let Some(record) = self.phases.get(&phase) {
                 store::phase::save(write, self.spec.id, record).await?;

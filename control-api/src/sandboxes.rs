@@ -5,7 +5,10 @@
 
 pub(crate) mod local;
 pub(crate) mod lost;
+mod restart;
 pub(crate) mod salvage;
+
+use std::time::Duration;
 
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
@@ -42,6 +45,15 @@ pub(crate) enum Life {
     Unknown,
 }
 
+/// A place that a provider lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Whose label it has.
+    pub(crate) sandbox: SandboxId,
+    /// How long it is there.
+    pub(crate) age: Duration,
+}
+
 /// Who makes places.
 #[derive(Debug)]
 pub(crate) enum Provider {
@@ -68,6 +80,35 @@ impl Provider {
     pub(crate) fn life(&self, sandbox: SandboxId, place: Option<&Value>) -> Life {
         match self {
             Self::Local(local) => local.life(sandbox, place),
+        }
+    }
+
+    /// Whether a place goes on when this control API ends. Where it does not, nobody else's runs are
+    /// taken up: they would end with a command that has nothing to do with them.
+    pub(crate) const fn places_outlive_us(&self) -> bool {
+        match self {
+            Self::Local(local) => !local.die_with_parent,
+        }
+    }
+
+    /// Whether this process made the place and watches it.
+    pub(crate) fn observes(&self, sandbox: SandboxId) -> bool {
+        match self {
+            Self::Local(local) => local.observed_ids().contains(&sandbox),
+        }
+    }
+
+    /// The places of this deployment that something runs in, as far as they are seen from here.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        match self {
+            Self::Local(local) => local.list(),
+        }
+    }
+
+    /// Ends what runs in a place that was listed, whatever the store says of it.
+    pub(crate) async fn end_listed(&self, app: &App, sandbox: SandboxId) {
+        match self {
+            Self::Local(local) => local.end_listed(app, sandbox).await,
         }
     }
 

@@ -4,18 +4,24 @@ use std::future::IntoFuture as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use axum::serve::ListenerExt as _;
 use specwright_shared::redact::Redactor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::app::{Api, App};
+use crate::auth::Limiter;
 use crate::config::Config;
+use crate::credentials::Redactors;
 use crate::private::private_directory;
 use crate::problem::chain;
+use crate::reconcile::Nudges;
+use crate::reconcile::presence::{Presence, gap};
 use crate::sandboxes::local::Local;
 use crate::sandboxes::{Provider, salvage};
 use crate::store::{self, Store, StoreError};
@@ -61,7 +67,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let ends_sandboxes = config.end_sandboxes_on_shutdown;
     let app = open(config, &listener).await?;
-    reconcile::start(&app);
+    crate::wake::between::start(&app);
+    reconcile::start(&app).await;
 
     let stop_accepting = CancellationToken::new();
     // A push goes out at once: the system would hold a second small one back for 40 ms.
@@ -79,6 +86,8 @@ pub async fn serve(
         ended = &mut server => ended,
         () = async {
             shutdown.cancelled().await;
+            // What ends from here on is not to begin again.
+            app.makes_places.store(false, Ordering::Relaxed);
             // While requests are still taken: the workers' last reports come as requests.
             if ends_sandboxes {
                 end_own_sandboxes(&app).await;
@@ -110,28 +119,52 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
             Ok(path)
         })
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
+    let store = Store::open_within(&config.database_url, config.database_patience).await?;
+    store::event::order::settle(&store).await?;
+    let deployment = deployment(&store).await?;
     let local = Local::new(
         config.worker,
         config.environment,
         config.die_with_parent,
         config.public_url.unwrap_or_else(|| format!("http://{}", reachable(address))),
+        deployment,
     );
     let api = Api {
-        store: Store::open(&config.database_url).await?,
+        redactors: Redactors::default(),
+        seal_keys: config.seal_keys,
+        local_repositories: config.local_repositories,
+        limiter: Limiter::new(config.rates),
+        wakes: Arc::clone(&store.wakes),
+        store,
         owner_hash: auth::hash(config.owner_token.secret()),
         redactor: Redactor::new([config.owner_token.secret().to_owned()]),
-        wakes: crate::wake::Wakes::default(),
+        tails: crate::stream::Tails::default(),
+        metrics: crate::metrics::Metrics::default(),
         provider: Provider::Local(local),
         data_dir,
         lease: config.lease,
         heartbeat: config.heartbeat,
-        started: Instant::now(),
+        replica: Uuid::now_v7(),
+        presence: Presence::new(gap(config.lease)),
+        duties: Nudges::default(),
+        liveness: config.liveness,
+        guardian: config.guardian,
+        events_kept: config.events_kept,
+        makes_places: AtomicBool::new(config.makes_places),
         looked: CancellationToken::new(),
         salvages: tokio::sync::Semaphore::new(salvage::AT_ONCE),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     };
     Ok(Arc::new(api))
+}
+
+/// What this deployment calls itself: the label of its places.
+async fn deployment(store: &Store) -> Result<Uuid, StoreError> {
+    let mut write = store.write().await?;
+    let deployment = store::presence::deployment(&mut write, SystemTime::now().into()).await?;
+    write.commit().await?;
+    Ok(deployment)
 }
 
 /// Where a listener is reached from this machine: one on all addresses, too, is on loopback.

@@ -6,10 +6,13 @@ use specwright_shared::id::{ProjectId, SpecId};
 use specwright_shared::phase::{Phase, SpecStatus};
 use specwright_shared::text::Line;
 use specwright_shared::time::Timestamp;
+use specwright_shared::wire::access::{Deed, Role};
 use specwright_shared::wire::problem::ProblemType;
-use specwright_shared::wire::spec::NewSpec;
+use specwright_shared::wire::spec::{NewSpec, ProjectView};
 use uuid::Uuid;
 
+use crate::app::App;
+use crate::auth::{Person, may};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::phase::PhaseRecord;
 use crate::store::spec::Spec;
@@ -25,10 +28,14 @@ const DEFAULT_PROJECT: &str = "default";
 /// Why a spec was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntakeError {
-    #[error("`project_id`: there is no project {0}")]
+    #[error("there is no project {0} in which you may make specs; name another as `project_id`")]
     NoProject(ProjectId),
     #[error("`repository` {0}")]
     Repository(#[from] RepositoryError),
+    #[error(
+        "`repository` is on the control API's own machine, which only an administrator may name (or everyone, with `specwright serve --local-repositories`); give a URL like https://host/owner/name"
+    )]
+    NotYourMachine,
     #[error("the spec could not be stored")]
     Store(#[from] StoreError),
 }
@@ -60,37 +67,50 @@ impl Refusal for IntakeError {
     fn kind(&self) -> ProblemType {
         match self {
             Self::NoProject(_) | Self::Repository(_) => ProblemType::InvalidRequest,
+            Self::NotYourMachine => ProblemType::Forbidden,
             Self::Store(_) => ProblemType::Internal,
         }
     }
 }
 impl_answer!(IntakeError);
 
-/// Checks a new spec and stores it with its six phases.
+/// Whether this person may have this repository planned for: who has a token has not therefore the run
+/// of the machine that the control API is on.
+pub(crate) fn within_reach(app: &App, person: &Person, new: &NewSpec) -> Result<(), IntakeError> {
+    let everywhere = app.local_repositories || Deed::Administer.open_to(person.kind);
+    let local = new
+        .repository
+        .as_deref()
+        .is_some_and(|address| address.starts_with("file:") || !address.contains("://"));
+    if local && !everywhere { Err(IntakeError::NotYourMachine) } else { Ok(()) }
+}
+
+/// Checks a new spec and stores it with its six phases, in a project where this person may do that.
 pub(crate) async fn take(
     write: &mut Write,
-    owner: &str,
+    person: &Person,
     new: NewSpec,
     now: Timestamp,
 ) -> Result<Spec, IntakeError> {
     if let Some(repository) = &new.repository {
         check_repository(repository)?;
     }
-    let project_id = match new.project_id {
-        Some(id) => {
-            store::project::find(write, owner, id).await?.ok_or(IntakeError::NoProject(id))?.id
-        }
+    // A token for one project makes specs there, wherever the repository is.
+    let project_id = match new.project_id.or(person.scope) {
+        Some(id) => id,
         None => {
             let name = new.repository.as_deref().and_then(repository_name);
             let name = name.as_deref().unwrap_or(DEFAULT_PROJECT);
-            let id = ProjectId(Uuid::now_v7());
-            store::project::ensure(write, id, owner, name, now).await?.0.id
+            own_project(write, person, name, now).await?.0.id
         }
     };
+    if !may(write, person, Deed::Steer, project_id).await? {
+        return Err(IntakeError::NoProject(project_id));
+    }
     let spec = Spec {
         id: SpecId(Uuid::now_v7()),
         project_id,
-        owner: owner.to_owned(),
+        owner: person.name.clone(),
         title: new.title.map_or_else(|| first_line(&new.description), |title| title.to_string()),
         description: new.description.to_string(),
         repository: new.repository.map(|repository| repository.to_string()),
@@ -112,6 +132,22 @@ pub(crate) async fn take(
         store::phase::save(write, spec.id, &PhaseRecord::pending(phase)).await?;
     }
     Ok(spec)
+}
+
+/// Makes a project of this person's own, who is its owner, or finds the one of that name. Says whether
+/// it was made now.
+pub(crate) async fn own_project(
+    write: &mut Write,
+    person: &Person,
+    name: &str,
+    now: Timestamp,
+) -> Result<(ProjectView, bool), StoreError> {
+    let id = ProjectId(Uuid::now_v7());
+    let (project, made) = store::project::ensure(write, id, &person.name, name, now).await?;
+    if made {
+        store::member::put(write, project.id, person.user, Role::Owner, now).await?;
+    }
+    Ok((project, made))
 }
 
 /// The first line of an idea that says something, cut to a title.

@@ -8,22 +8,40 @@
 //! Lock order: a spec before its sandboxes. Who needs both takes them in that order, so that two
 //! transactions never wait for each other.
 
+pub(crate) mod audit;
+pub(crate) mod backup;
+pub(crate) mod credential;
 pub(crate) mod document;
+pub(crate) mod duty;
 pub(crate) mod engine;
 pub(crate) mod event;
+pub(crate) mod gauges;
+mod held;
+pub(crate) mod intervention;
+pub(crate) mod liveness;
+pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod news;
+mod open;
 pub(crate) mod phase;
 pub(crate) mod plan;
+pub(crate) mod presence;
 pub(crate) mod project;
+pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod spec;
+pub(crate) mod start;
 pub(crate) mod ticket;
+pub(crate) mod token;
 pub(crate) mod transcript;
+pub(crate) mod trouble;
+mod turn;
+pub(crate) mod user;
 
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
-mod postgres_server;
+pub(crate) mod postgres_server;
 
 pub(crate) use engine::{Session, Store, Write};
 
@@ -44,7 +62,7 @@ pub enum StoreError {
         /// Host and port, or the socket; never the whole address, which may hold a password.
         place: String,
         /// Why, in our words.
-        why: &'static str,
+        why: String,
         /// What the connection said, if it spoke.
         #[source]
         source: Option<sqlx::Error>,
@@ -52,9 +70,18 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the database's schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The schema has steps that this program does not know.
+    #[error(
+        "the database's schema has step {0}, which this version of Specwright does not know; start \
+         the version that made it, or a newer one"
+    )]
+    NewerSchema(i64),
     /// A statement failed.
     #[error("a statement on the database failed")]
     Statement(#[from] sqlx::Error),
+    /// The commit that was for this and others failed.
+    #[error("the commit that this shared with others failed")]
+    Together(#[source] std::sync::Arc<StoreError>),
     /// A row holds what no code of ours writes.
     #[error("table {table} holds a row that makes no sense: {what}")]
     Corrupt {

@@ -23,6 +23,9 @@ use crate::serve::{ServeError, serve};
 /// How long a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Keeps its token where the test finds it, and waits.
+pub(crate) const WAITING_WORKER: &str = "env >\"$STATE_DIR/env\"; exec sleep 600";
+
 /// The owner's token in tests.
 pub(crate) const OWNER_TOKEN: &str = "swo_the-owner-of-the-tests";
 
@@ -40,6 +43,12 @@ impl Running {
     /// A control API whose local sandboxes run this shell script. What a test wants to know of a
     /// worker, the script writes into its own directories.
     pub(crate) async fn with_worker(script: &str) -> Self {
+        Self::with_settings(script, |_| ()).await
+    }
+
+    /// The same with settings changed. A run that loses its sandbox ends with it, if nothing else is
+    /// said.
+    pub(crate) async fn with_settings(script: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let worker = WorkerProgram {
             program: "/bin/sh".into(),
@@ -50,12 +59,24 @@ impl Running {
         config.environment =
             vec![("PATH".into(), std::env::var_os("PATH").unwrap()), ("SECRET".into(), "x".into())];
         config.end_sandboxes_on_shutdown = true;
+        config.liveness.restarts = 0;
+        change(&mut config);
         Self::start(config, directory).await
     }
 
     /// A control API whose sandboxes wait, and keep their token where the test finds it.
     pub(crate) async fn with_waiting_worker() -> Self {
-        Self::with_worker("env >\"$STATE_DIR/env\"; exec sleep 600").await
+        Self::with_worker(WAITING_WORKER).await
+    }
+
+    /// The same on another database.
+    pub(crate) async fn on(database_url: String) -> Self {
+        Self::with_settings(WAITING_WORKER, |config| config.database_url = database_url).await
+    }
+
+    /// Another replica on the same database.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::start(self.config.clone(), Arc::clone(&self.directory)).await
     }
 
     async fn start(config: Config, directory: Arc<TempDir>) -> Self {
@@ -78,6 +99,14 @@ impl Running {
         let (config, directory) = (self.config.clone(), Arc::clone(&self.directory));
         self.end().await;
         between().await;
+        Self::start(config, directory).await
+    }
+
+    /// Ends it in order, and starts another one with other settings on the same data.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let (mut config, directory) = (self.config.clone(), Arc::clone(&self.directory));
+        self.end().await;
+        change(&mut config);
         Self::start(config, directory).await
     }
 

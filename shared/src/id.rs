@@ -62,6 +62,10 @@ uuid_newtype! {
     EventId;
     /// A user.
     UserId;
+    /// A token of a user.
+    TokenId;
+    /// What a guardian did.
+    InterventionId;
 }
 
 /// Why a key was refused.

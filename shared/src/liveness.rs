@@ -7,9 +7,11 @@
 //! between two heartbeats is measured by the control API, with its own clock and from the moment
 //! that it was there to hear them. A time that the worker was paused counts for nobody.
 //!
-//! Deliberately absent: what is done about a verdict. That is policy, and is decided elsewhere.
+//! Deliberately absent: what is done about a verdict. That is decided in [`policy`].
 
 mod loops;
+pub mod policy;
+mod settings;
 mod signals;
 mod verdict;
 
@@ -23,6 +25,7 @@ use crate::time::Timestamp;
 pub use loops::{
     BUDGET_SHARE_PERCENT, ERRORS_MAX, LoopKind, LoopSeen, Loops, REPEATS_MAX, TOKENS_MAX,
 };
+pub use settings::{Settings, SettingsError};
 pub use signals::{
     AgentSignals, ClockJump, OPEN_TOOLS_MAX, OpenTool, Operation, Signals, WorkerState,
 };

@@ -65,6 +65,20 @@ impl Redactor {
         Self { forms: by_first_byte }
     }
 
+    /// One that knows these values, too.
+    #[must_use]
+    pub fn knowing(&self, more: impl IntoIterator<Item = String>) -> Self {
+        let mut both = Self::new(more);
+        if both.forms.is_empty() {
+            return self.clone();
+        }
+        for (forms, known) in both.forms.iter_mut().zip(&self.forms) {
+            forms.extend(known.iter().cloned());
+            forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        }
+        both
+    }
+
     /// The text without the secrets; borrowed when there were none.
     #[must_use]
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {

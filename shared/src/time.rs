@@ -40,6 +40,13 @@ impl Timestamp {
         Self::from_micros(self.as_micros().saturating_add(micros))
     }
 
+    /// This moment and a while earlier.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        let micros = i64::try_from(earlier.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.as_micros().saturating_sub(micros))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

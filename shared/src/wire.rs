@@ -2,12 +2,17 @@
 //! and everyone else. All routes are under `/api/v1`; all bodies are JSON; errors are
 //! `application/problem+json` ([`problem`]).
 
+pub mod access;
+pub mod credential;
+pub mod duty;
 pub mod event;
+pub mod intervention;
 pub mod message;
 pub mod problem;
 pub mod sandbox;
 pub mod spec;
 pub mod ticket;
+pub mod watch;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,9 @@ use schemars::schema_for;
 use serde_json::Value;
 use specwright_shared::documents::{Design, Explore, Requirements, Sync, Tasks};
 use specwright_shared::wire::event::{Event, EventView, RawEvent};
-use specwright_shared::wire::{Page, message, problem, sandbox, spec, ticket};
+use specwright_shared::wire::{
+    Page, access, credential, duty, intervention, message, problem, sandbox, spec, ticket, watch,
+};
 
 macro_rules! schemas {
     ($($name:literal: $body:ty),* $(,)?) => {
@@ -51,6 +53,24 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         "wire.ticket": ticket::TicketView,
         "wire.task": ticket::TaskView,
         "wire.board": ticket::Board,
+        "wire.duty": duty::DutyView,
+        "wire.new-hold": watch::NewHold,
+        "wire.liveness-settings": specwright_shared::liveness::Settings,
+        "wire.new-intervention": intervention::NewIntervention,
+        "wire.intervention": intervention::InterventionView,
+        "wire.guardian-settings": specwright_shared::guardian::Settings,
+        "wire.trajectory": specwright_shared::trajectory::Trajectory,
+        "wire.new-user": access::NewUser,
+        "wire.user": access::UserView,
+        "wire.put-member": access::PutMember,
+        "wire.member": access::MemberView,
+        "wire.new-token": access::NewToken,
+        "wire.token": access::TokenView,
+        "wire.token-made": access::TokenMade,
+        "wire.audit-entry": access::AuditEntry,
+        "wire.put-credential": credential::PutCredential,
+        "wire.credential": credential::CredentialView,
+        "wire.rotated": credential::Rotated,
     }
 }
 

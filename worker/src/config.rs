@@ -7,6 +7,7 @@
 //! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
 
 mod choice;
+mod entrusted;
 pub(crate) mod handover;
 mod limits;
 mod read;
@@ -204,7 +205,7 @@ impl Config {
         let (workspace_dir, state_dir, output_dir) = read.directories();
         let github = read.github();
         let credential = read.credential();
-        let agent = read.agent(credential.is_some());
+        let agent = read.agent();
         let model_base_url = read.or(
             "ANTHROPIC_BASE_URL",
             "an http or https address",

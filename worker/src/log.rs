@@ -4,6 +4,7 @@
 //! part of many).
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use specwright_shared::redact::Redactor;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -11,12 +12,24 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// What the log of this process takes out.
+static REDACTOR: OnceLock<Arc<RwLock<Redactor>>> = OnceLock::new();
+
+/// Takes out what this one knows from now on.
+pub(crate) fn redact(redactor: Redactor) {
+    // A worker that runs in a test has no log of its own.
+    if let Some(known) = REDACTOR.get() {
+        *known.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+}
+
 /// Starts to log. The filter is of targets and levels (`info,specwright_worker=debug`): one by span
 /// and field would bring a regular-expression engine into an image that has no other use for it.
 pub(crate) fn to_stderr(filter: &str, redactor: Redactor) {
     let targets = filter.parse::<Targets>();
     let wrong = targets.is_err();
     let targets = targets.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let redactor = Arc::clone(REDACTOR.get_or_init(|| Arc::new(RwLock::new(redactor))));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(Redacting { redactor, inner: io::stderr })
         .with_ansi(false)
@@ -31,13 +44,13 @@ pub(crate) fn to_stderr(filter: &str, redactor: Redactor) {
 
 /// Writers that redact.
 struct Redacting<W> {
-    redactor: Redactor,
+    redactor: Arc<RwLock<Redactor>>,
     inner: W,
 }
 
 /// One line on its way out. The formatter hands over a whole line at once, so that no secret is split.
 struct Line<'a, W> {
-    redactor: &'a Redactor,
+    redactor: &'a RwLock<Redactor>,
     inner: W,
 }
 
@@ -52,7 +65,8 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Redacting<W> {
 impl<W: Write> Write for Line<'_, W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.inner.write_all(self.redactor.text(&text).as_bytes())?;
+        let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        self.inner.write_all(redactor.text(&text).as_bytes())?;
         Ok(line.len())
     }
 
@@ -87,7 +101,8 @@ mod tests {
             let kept = kept.clone();
             move || kept.clone()
         };
-        let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
+        let redactor = Arc::new(RwLock::new(Redactor::default()));
+        *redactor.write().unwrap() = Redactor::new(["sk-ant-a-real-key".to_owned()]);
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(Redacting { redactor, inner })
             .with_ansi(false);

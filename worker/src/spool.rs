@@ -213,6 +213,12 @@ impl Recovered {
         Self { limits, ..self }
     }
 
+    /// Takes out what this one knows, instead of what was known before.
+    #[must_use]
+    pub fn redacting(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
     /// Starts the writer. `stored` is the highest number that the control API has: numbers go on
     /// behind it even if this disk has lost some.
     ///

@@ -13,14 +13,21 @@ use crate::check::agent::Agent;
 use crate::check::repository;
 use crate::connect::{Connection, Sandboxes, same_machine};
 use crate::exit::{Exit, Failure};
+use crate::find;
 use crate::follow::{OnInterrupt, Run};
 use crate::run;
 
 /// Runs the command.
 pub(super) async fn run(context: &mut Context, args: LaunchArgs) -> Result<Exit, Failure> {
-    let launch = prepare(context, args).await?;
+    let project = args.project.clone();
+    let mut launch = prepare(context, args).await?;
     let connection = context.connect(Sandboxes::EndWithUs).await?;
-    let done = launch_and_show(context, &connection, &launch).await;
+    let done = async {
+        launch.spec.project_id =
+            find::project_given(&connection.client, project.as_deref()).await?;
+        launch_and_show(context, &connection, &launch).await
+    }
+    .await;
     closed(connection, done).await
 }
 
@@ -50,6 +57,8 @@ async fn prepare(context: &mut Context, args: LaunchArgs) -> Result<Launch, Fail
         model: args.model.map(|model| line("--model", model)).transpose()?,
         from: None,
         until: args.until,
+        restarts: args.restarts,
+        guardian: args.guardian.then_some(true),
     };
     Ok(Launch { spec, run })
 }

@@ -1,6 +1,9 @@
 //! `list`: the specs, newest first.
 
+use std::collections::HashMap;
+
 use specwright_control_api::client::SpecFilter;
+use specwright_shared::liveness::VerdictKind;
 use specwright_shared::wire::spec::SpecView;
 
 use super::{Context, closed};
@@ -18,8 +21,17 @@ pub(super) async fn run(context: &mut Context) -> Result<Exit, Failure> {
 }
 
 async fn list(context: &mut Context, connection: &Connection) -> Result<Exit, Failure> {
-    let fetch = async { Ok(connection.client.specs(SpecFilter::default()).await?) };
-    let mut specs = context.interrupts.unless(fetch).await?;
+    let fetch = async {
+        let specs = connection.client.specs(SpecFilter::default()).await?;
+        let mut at = HashMap::new();
+        // What each run is at; a list of nothing but drafts needs no more questions.
+        for id in specs.iter().filter_map(|spec| spec.sandbox_id).take(VERDICTS_MAX) {
+            let verdict = connection.client.sandbox(id).await?.verdict;
+            at.extend(verdict.map(|verdict| (id, verdict.kind)));
+        }
+        Ok((specs, at))
+    };
+    let (mut specs, at) = context.interrupts.unless(fetch).await?;
     specs.sort_by_key(|spec| std::cmp::Reverse((spec.created_at, spec.id)));
     if context.global.json {
         context.out.json(&specs);
@@ -29,25 +41,32 @@ async fn list(context: &mut Context, connection: &Connection) -> Result<Exit, Fa
         let columns = width();
         context.out.line(row(["SPEC", "STATUS", "PHASE", "CREATED (UTC)", "TITLE"], columns));
         for spec in &specs {
-            context.out.line(spec_row(spec, columns));
+            let verdict = spec.sandbox_id.and_then(|id| at.get(&id).copied());
+            context.out.line(spec_row(spec, verdict, columns));
         }
     }
     Ok(Exit::Done)
 }
 
-fn spec_row(spec: &SpecView, columns: usize) -> String {
+fn spec_row(spec: &SpecView, verdict: Option<VerdictKind>, columns: usize) -> String {
     // `2026-11-18T11:06:40.000001Z`: date and minute are what a person looks for.
     let created = spec.created_at.to_string().replacen('T', " ", 1);
     let label = if is_rehearsal(spec) { "[rehearsal] " } else { "" };
+    // That a run gets on goes without saying.
+    let at = verdict.filter(|kind| *kind != VerdictKind::Working);
+    let at = at.map(|kind| format!("[{kind}] ")).unwrap_or_default();
     let cells = [
         &short(spec.id),
         spec.status.as_str(),
         spec.current_phase.as_str(),
         created.get(..16).unwrap_or_default(),
-        &format!("{label}{}", spec.title),
+        &format!("{at}{label}{}", spec.title),
     ];
     row(cells, columns)
 }
+
+/// For so many runs it is asked what they are at: more are not looked through by eye.
+const VERDICTS_MAX: usize = 100;
 
 fn row([id, status, phase, created, title]: [&str; 5], columns: usize) -> String {
     let widths = [SHORT_ID, 9, 12, 16];
@@ -70,11 +89,18 @@ mod tests {
         let mut spec = sample().spec;
         spec.title = "a title that is far too long for a row in a terminal".into();
         let head = row(["SPEC", "STATUS", "PHASE", "CREATED (UTC)", "TITLE"], 80);
-        let shown = spec_row(&spec, 80);
+        let shown = spec_row(&spec, None, 80);
         assert_eq!(head, "SPEC           STATUS     PHASE         CREATED (UTC)     TITLE");
         assert_eq!(
             shown,
             "00000000-0000  completed  complete      2026-11-18 11:06  [rehearsal] a title t…"
         );
+    }
+
+    #[test]
+    fn a_run_that_does_not_get_on_says_what_it_is_at() {
+        let spec = sample().spec;
+        let at = |kind| spec_row(&spec, Some(kind), 120).contains("[stuck] ");
+        assert!(at(VerdictKind::Stuck) && !at(VerdictKind::Working));
     }
 }

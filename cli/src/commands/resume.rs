@@ -47,6 +47,8 @@ async fn resume(
         model: args.model.map(|model| line("--model", model)).transpose()?,
         from: args.from,
         until: args.until,
+        restarts: args.restarts,
+        guardian: args.guardian.then_some(true),
     };
     // Not to be broken off, as in `launch`.
     let Launched { spec, sandbox_id } = client.execute(before.id, &options).await?;

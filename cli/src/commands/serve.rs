@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use specwright_control_api::client::Client;
-use specwright_control_api::{check_listen, reachable, serve};
+use specwright_control_api::{ListenRefused, check_listen, reachable, serve};
+use specwright_shared::guardian;
+use specwright_shared::liveness::Settings;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +37,17 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     let (config, interrupts) = (&context.config, &mut context.interrupts);
     let address = interrupts.unless(resolve(&args.listen)).await?;
     let given = config.owner_token.is_some();
-    check_listen(address.ip(), given).map_err(|_| {
-        let sentence = format!(
-            "{address} can be reached by others, and only a token that you chose may open it; set \
-             SPECWRIGHT_OWNER_TOKEN to a long random text, or listen on 127.0.0.1"
-        );
+    check_listen(address.ip(), given, args.plain_http).map_err(|refused| {
+        let sentence = match refused {
+            ListenRefused::NoToken { .. } => format!(
+                "{address} can be reached by others, and only a token that you chose may open it; \
+                 set SPECWRIGHT_OWNER_TOKEN to a long random text, or listen on 127.0.0.1"
+            ),
+            ListenRefused::Plain { .. } => format!(
+                "{address} can be reached by others, and without TLS everyone on the way reads \
+                 every token; listen on 127.0.0.1 behind a proxy with TLS, or say --plain-http"
+            ),
+        };
         Failure::new(Exit::Usage, sentence)
     })?;
     let token = token_of_owner(config)?;
@@ -48,9 +56,29 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
         settings.database_url = database;
     }
     settings.public_url = args.public_url;
+    settings.local_repositories = args.local_repositories;
+    if let Some(per_second) = args.requests {
+        settings.rates.person = settings.rates.person.at(per_second);
+        settings.rates.sandbox = settings.rates.sandbox.at_least(per_second);
+    }
+    if let Some(per_second) = args.events {
+        settings.rates.events = settings.rates.events.at(per_second);
+        // Each may come in a request of its own.
+        settings.rates.sandbox = settings.rates.sandbox.at_least(per_second);
+    }
+    if let Some(seconds) = args.database_wait {
+        settings.database_patience = Duration::from_secs(seconds);
+    }
+    settings.events_kept = args.keep_events.map(|days| Duration::from_secs(days * 86_400));
     if let Some(seconds) = args.lease {
         settings.lease = Duration::from_secs(seconds);
         settings.heartbeat = settings.heartbeat.min(settings.lease / HEARTBEATS_PER_LEASE);
+    }
+    if let Some(liveness) = &args.liveness {
+        settings.liveness = liveness_settings(liveness)?;
+    }
+    if let Some(guardian) = &args.guardian {
+        settings.guardian = guardian_settings(guardian)?;
     }
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let sentence =
@@ -91,6 +119,22 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     }
 }
 
+/// The idle monitor's settings, with what the JSON names in the place of the defaults.
+fn liveness_settings(json: &str) -> Result<Settings, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("--liveness: {why}"));
+    let own =
+        serde_json::from_str(json).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    Settings::default().with(&own).map_err(|error| wrong(error.to_string()))
+}
+
+/// The guardian's settings, with what the JSON names in the place of the defaults.
+fn guardian_settings(json: &str) -> Result<guardian::Settings, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("--guardian: {why}"));
+    let own =
+        serde_json::from_str(json).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    guardian::Settings::default().with(&own).map_err(|error| wrong(error.to_string()))
+}
+
 /// An address with its port, or a name with one.
 async fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
     let wrong = || {
@@ -103,6 +147,29 @@ async fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn liveness_settings_are_the_defaults_but_for_what_is_named() {
+        assert_eq!(liveness_settings(r#"{"idle_s": 7}"#).unwrap().idle_s, 7);
+        for (wrong, word) in
+            [("{", "no JSON"), (r#"{"idel_s": 7}"#, "idel_s"), ("[]", "JSON object")]
+        {
+            let failure = liveness_settings(wrong).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.to_string().contains(word), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_guardian_is_off_but_for_what_is_named() {
+        assert!(
+            !guardian_settings("{}").unwrap().on
+                && guardian_settings(r#"{"on": true}"#).unwrap().on
+        );
+        let failure = guardian_settings(r#"{"off": true}"#).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.to_string().contains("--guardian"), "{failure}");
+    }
 
     #[tokio::test]
     async fn an_address_has_a_port() {

@@ -9,6 +9,9 @@ use crate::wording::duration;
 /// How many open tool calls are named.
 const TOOLS_SHOWN: usize = 3;
 
+/// How many steps that were taken are shown, the newest first.
+const STEPS_SHOWN: usize = 4;
+
 /// The lines below the sandbox's id; none if nothing is known.
 pub(super) fn lines(sandbox: &SandboxView, width: usize) -> Vec<String> {
     let mut said = Vec::new();
@@ -16,6 +19,16 @@ pub(super) fn lines(sandbox: &SandboxView, width: usize) -> Vec<String> {
         let evidence: Vec<String> = verdict.evidence.iter().map(evidence).collect();
         said.push(format!("{}: {} ({})", verdict.kind, verdict.reason, evidence.join("; ")));
     }
+    said.extend(
+        sandbox
+            .hold
+            .as_ref()
+            .map(|hold| format!("held by {} until {}: {}", hold.by, hold.until, hold.reason)),
+    );
+    let steps = sandbox.verdicts.iter().filter_map(|judged| Some((judged, judged.action?)));
+    said.extend(steps.take(STEPS_SHOWN).map(|(judged, action)| {
+        format!("{} at {}: {}", action.as_str(), judged.at, judged.verdict.reason)
+    }));
     let signals = sandbox.heartbeat.as_ref().and_then(|heartbeat| heartbeat.signals.as_ref());
     said.extend(signals.and_then(agent));
     said.extend(signals.into_iter().flat_map(tools));
@@ -69,11 +82,18 @@ mod tests {
                 "kind": "waiting_tool", "reason": "the tool Bash is at work",
                 "evidence": [{ "signal": "tool", "age_ms": 60_000, "limit_ms": 1_800_000 }],
             },
+            "hold": { "until": "2026-11-18T12:06:40Z", "reason": "I look", "by": "ada" },
+            "verdicts": [{
+                "at": "2026-11-18T11:06:40Z", "action": "nudge",
+                "verdict": { "kind": "stuck", "reason": "nothing has moved", "evidence": [] },
+            }],
         });
         let lines = lines(&serde_json::from_value(sandbox).unwrap(), 80);
-        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
         assert!(lines[0].contains("waiting_tool: the tool Bash is at work (tool"), "{lines:?}");
-        assert!(lines[1].contains("250 MB, 1 below it"), "{lines:?}");
-        assert!(lines[2].contains("tool Bash") && !lines[2].contains('\u{1b}'), "{lines:?}");
+        assert!(lines[1].contains("held by ada until 2026-11-18T12:06"), "{lines:?}");
+        assert!(lines[2].contains("nudge at 2026-11-18T11:06"), "{lines:?}");
+        assert!(lines[3].contains("250 MB, 1 below it"), "{lines:?}");
+        assert!(lines[4].contains("tool Bash") && !lines[4].contains('\u{1b}'), "{lines:?}");
     }
 }

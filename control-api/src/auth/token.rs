@@ -47,3 +47,29 @@ impl fmt::Debug for SandboxToken {
         f.write_str("SandboxToken(…)")
     }
 }
+
+/// A token of a user. Held between making it and showing it once, never stored.
+pub(crate) struct UserToken(String);
+
+impl UserToken {
+    /// A new token.
+    pub(crate) fn generate() -> Result<Self, getrandom::Error> {
+        random("swt_").map(Self)
+    }
+
+    /// Its SHA-256.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        hash(&self.0)
+    }
+
+    /// The token itself, for the one answer that shows it.
+    pub(crate) fn into_secret(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for UserToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserToken(…)")
+    }
+}

@@ -99,7 +99,9 @@ impl ClientError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => true,
-            Self::Problem(problem) => problem.kind == ProblemType::TimedOut,
+            Self::Problem(problem) => {
+                matches!(problem.kind, ProblemType::TimedOut | ProblemType::Unavailable)
+            }
             Self::NoProblem { status, .. } => matches!(status, 429 | 502 | 503 | 504),
             Self::Address { .. } | Self::Scheme { .. } | Self::Setup(_) | Self::Body { .. } => {
                 false

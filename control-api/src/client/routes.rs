@@ -15,6 +15,7 @@ use specwright_shared::wire::spec::{
     RunOptions, SpecView,
 };
 use specwright_shared::wire::ticket::{Board, TaskView, TicketView};
+use specwright_shared::wire::watch::NewHold;
 
 use super::{ANSWER_TIMEOUT, Client, ClientError};
 
@@ -115,6 +116,30 @@ impl Client {
     /// [`ClientError`]
     pub async fn pause(&self, id: SpecId) -> Result<SpecView, ClientError> {
         self.post(&format!("/api/v1/specs/{id}/pause"), &serde_json::json!({})).await
+    }
+
+    /// `POST /specs/{id}/breaker/reset`: what it has used so far no longer counts.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn reset_breaker(&self, id: SpecId) -> Result<SpecView, ClientError> {
+        self.post(&format!("/api/v1/specs/{id}/breaker/reset"), &serde_json::json!({})).await
+    }
+
+    /// `POST /sandboxes/{id}/hold`: it is not ended for a verdict until then.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn hold(&self, id: SandboxId, hold: &NewHold) -> Result<SandboxView, ClientError> {
+        self.post(&format!("/api/v1/sandboxes/{id}/hold"), hold).await
+    }
+
+    /// `POST /sandboxes/{id}/release`: nobody holds it any more.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn release(&self, id: SandboxId) -> Result<SandboxView, ClientError> {
+        self.post(&format!("/api/v1/sandboxes/{id}/release"), &serde_json::json!({})).await
     }
 
     /// `GET /specs/{id}/phases`
@@ -233,12 +258,22 @@ impl Client {
         self.all("/api/v1/tasks", &[("spec_id", spec.to_string())]).await
     }
 
+    /// The first page of a list.
+    pub(super) async fn first<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Vec<T>, ClientError> {
+        let query = [("limit", PAGE.to_string())];
+        let page: Page<T> = self.get(path, &query, ANSWER_TIMEOUT).await?;
+        Ok(page.items)
+    }
+
     async fn one<T: DeserializeOwned>(&self, path: String) -> Result<T, ClientError> {
         self.get(&path, &[], ANSWER_TIMEOUT).await
     }
 
     /// Follows a list's cursors to its end.
-    async fn all<T: DeserializeOwned>(
+    pub(super) async fn all<T: DeserializeOwned>(
         &self,
         path: &str,
         filter: &[(&str, String)],

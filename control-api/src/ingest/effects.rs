@@ -85,7 +85,8 @@ pub(super) async fn apply(
                     body.outcome
                 )));
             }
-            run.end(write, Ending::failed(body.outcome, body.message)).await?;
+            let (outcome, message) = run.as_intended(write, body.outcome, &body.message).await?;
+            run.end(write, Ending::failed(outcome, message)).await?;
         }
         // Facts for the timeline, with no meaning for the records.
         Event::AgentStarted(_)
@@ -113,6 +114,10 @@ pub(super) async fn apply(
         | Event::TicketsCreated(_)
         | Event::EventRefused(_)
         | Event::EventsDropped(_)
+        | Event::Restarted(_)
+        | Event::SandboxJudged(_)
+        | Event::Intervened(_)
+        | Event::OutcomeSeen(_)
         | Event::WorkSaved(_) => {}
     }
     Ok(())

@@ -163,6 +163,6 @@ async fn synchronise(write: &mut Write, run: &mut Run, accepted: &Accepted) -> R
     let plan = Plan { requirements, tasks, sync };
     let now: Timestamp = run.now();
     let made = plan::materialise(write, &run.spec, plan, now).await?;
-    run.record_own(write, &Event::TicketsCreated(made), Some(Phase::Sync)).await?;
+    run.record_own(&Event::TicketsCreated(made), Some(Phase::Sync));
     Ok(())
 }

@@ -511,3 +511,44 @@ async fn late_facts_are_kept_once_and_in_order_and_change_nothing() {
     assert_eq!((status, &problem["type"]), (409, &json!("fenced")));
     api.end().await;
 }
+
+#[tokio::test]
+async fn batches_that_come_at_once_share_commits_and_nothing_else() {
+    let api = Running::with_waiting_worker().await;
+    let mut workers = Vec::new();
+    for _ in 0..6 {
+        let launched = api.launch(json!({})).await;
+        workers.push((launched.spec.id, Worker::hello(&api, launched.sandbox_id).await));
+    }
+    let sent = workers.iter_mut().enumerate().map(|(number, (_, worker))| async move {
+        for round in 1..=10_u64 {
+            let good = worker.event("spec.progress", None, json!({ "message": "x" }));
+            // Every other worker's batch comes twice at once, the rest's beside a broken one.
+            let beside = if number % 2 == 0 {
+                good.clone()
+            } else {
+                event(round, "spec.phase_started", None, json!({ "max_attempts": "many" }))
+            };
+            let (of_good, of_beside) = if number % 2 == 0 {
+                let (good, beside) = ([good], [beside]);
+                tokio::join!(worker.send(&good), worker.send(&beside))
+            } else {
+                let of_beside = worker.send(&[beside]).await;
+                (worker.send(&[good]).await, of_beside)
+            };
+            assert_eq!((of_good.0, &of_good.1["acked"]), (200, &json!(round)), "{}", of_good.1);
+            if number % 2 == 0 {
+                assert_eq!(of_good, of_beside, "a replay gets the same answer");
+            } else {
+                assert_eq!((of_beside.0, &of_beside.1["seq"]), (422, &json!(round)));
+            }
+        }
+    });
+    futures_util::future::join_all(sent).await;
+    for (spec, _) in &workers {
+        let expected: Vec<_> =
+            (1..=10).map(|position| (position, "spec.progress".into())).collect();
+        assert_eq!(positions(&api, spec).await, expected);
+    }
+    api.end().await;
+}

@@ -1,48 +1,29 @@
 //! Finds sandboxes that are gone without a report, has what they left delivered, and ends them.
 //!
 //! Two facts prove it: the worker's process is gone (where it can be seen from here), or the lease
-//! ran out while this control API was there to renew it. A worker whose process is seen alive is
+//! ran out while a control API was there to renew it. A worker whose process is seen alive is
 //! never called lost for its silence alone: it may be a laptop that slept.
-
-use std::time::Duration;
 
 use specwright_shared::outcome::Outcome;
 
 use crate::app::App;
-use crate::problem::chain;
 use crate::sandboxes::{Life, salvage};
 use crate::store::sandbox::Sandbox;
 use crate::store::{self, StoreError};
 
-/// How often to look: a person who watches should not wonder for long.
-const EVERY: Duration = Duration::from_secs(2);
-
-/// Looks at once, so that the first answer after a crash is true, and then every two seconds until
-/// shutdown.
-pub(super) async fn run(app: App) {
-    loop {
-        if let Err(error) = round(&app).await {
-            tracing::error!(error = chain(&error), "sandboxes could not be looked after");
-        }
-        app.looked.cancel();
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = app.shutdown.cancelled() => return,
-        }
-    }
-}
-
-async fn round(app: &App) -> Result<(), StoreError> {
+/// Looks once.
+pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
     let sandboxes = store::sandbox::not_ended(&mut session).await?;
     drop(session);
     // Side by side: one whose facts are delivered must not keep the others waiting.
     let looks = sandboxes.into_iter().map(async |sandbox| end_if_gone(app, &sandbox).await);
     let looks: Vec<_> = looks.collect();
+    let mut ended = 0;
     for looked in futures_util::future::join_all(looks).await {
-        looked?;
+        ended += u64::from(looked?);
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Ends a sandbox when it is proven to be gone: by its own report if that was left in its place, else
@@ -51,7 +32,7 @@ pub(crate) async fn end_if_gone(app: &App, sandbox: &Sandbox) -> Result<bool, St
     if salvage::is_under_way(app, sandbox) {
         return Ok(false);
     }
-    let lease_ran_out = app.leases_can_be_judged() && sandbox.lease_expires_at < app.now();
+    let lease_ran_out = app.has_run_out(sandbox.lease_expires_at);
     let why = match app.provider.life(sandbox.id, sandbox.place.as_ref()) {
         Life::Alive => return Ok(false),
         Life::Gone(why) => format!("{why}, without a report"),

@@ -10,4 +10,5 @@ pub(crate) mod launch;
 pub(crate) mod list;
 pub(crate) mod pause;
 pub(crate) mod phases;
+pub(crate) mod reset_breaker;
 pub(crate) mod show;

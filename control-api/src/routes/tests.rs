@@ -1,53 +1,18 @@
 //! The routes over a real socket: who may use them, what they refuse, and the life of a spec.
 
+mod access;
+mod credentials;
+mod guardian;
+mod hostile;
+mod tokens;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::table;
-use crate::auth::Access;
-use crate::testing::worker::{Worker, token_of};
+use crate::testing::worker::Worker;
 use crate::testing::{OWNER_TOKEN, Running};
-
-#[tokio::test]
-async fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
-    let api = Running::with_waiting_worker().await;
-    let own = api.launch(json!({})).await.sandbox_id;
-    let other = api.launch(json!({})).await.sandbox_id;
-    let (own_token, other_token) = (token_of(&api, own).await, token_of(&api, other).await);
-    let mut public = Vec::new();
-    for route in table() {
-        let path = route.path.replace("{id}", &own.to_string()).replace("{name}", "explore");
-        let ask = async |token: &str| {
-            // The body fits no route, so that nothing happens where the token opens.
-            api.status(route.method.as_str(), &path, token, &json!(7)).await
-        };
-        let (nobody, stranger) = (ask("").await, ask("swo_somebody-elses-token").await);
-        let (owner, sandbox, neighbour) =
-            (ask(OWNER_TOKEN).await, ask(&own_token).await, ask(&other_token).await);
-        let refused = |status| status == 401 || status == 403;
-        let what = format!("{} {path}", route.method);
-        match route.access {
-            Access::Public => {
-                public.push(route.path);
-                assert!([nobody, stranger, owner, sandbox].iter().all(|s| !refused(*s)), "{what}");
-                continue;
-            }
-            Access::Owner => {
-                assert!(!refused(owner), "{what}: the owner got {owner}");
-                assert_eq!((sandbox, neighbour), (403, 403), "{what}");
-            }
-            Access::OwnSandbox => {
-                assert!(!refused(sandbox), "{what}: the sandbox got {sandbox}");
-                assert_eq!((owner, neighbour), (403, 403), "{what}");
-            }
-        }
-        assert_eq!((nobody, stranger), (401, 401), "{what}");
-    }
-    assert_eq!(public, ["/healthz", "/readyz"], "everything else is private");
-    api.end().await;
-}
 
 #[tokio::test]
 async fn what_does_not_fit_is_answered_with_a_problem_that_names_it() {
@@ -234,7 +199,7 @@ async fn a_reader_of_events_is_woken_and_a_restart_loses_nothing() {
     let begin = Instant::now();
     let ((_, page), ()) = tokio::join!(api.get(&events), worker.report(&batch));
     assert_eq!(page["items"][0]["type"], "spec.progress");
-    assert_eq!(page["next"], "1");
+    assert!(page["next"].as_str().unwrap().ends_with(".1"), "behind the first one: {page}");
     assert!(begin.elapsed() < Duration::from_secs(10), "the reader was woken");
     // Ending the control API ends its sandboxes, and says how.
     let api = api.restart().await;

@@ -28,12 +28,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
 use tokio::process::{Child, Command};
+use uuid::Uuid;
 
 pub(crate) use self::environment::DEFAULT_AGENT;
 use self::place::Place;
 pub(crate) use self::rest::RestError;
 pub(super) use self::rest::{has_rest, is_gone, ourselves};
-use super::{Life, Start};
+use super::{Life, Listed, Start};
 use crate::app::App;
 use crate::config::WorkerProgram;
 use crate::store::{self, StoreError};
@@ -51,6 +52,8 @@ pub(crate) struct Local {
     pub(crate) die_with_parent: bool,
     /// Where workers find this control API.
     pub(crate) url: String,
+    /// The label of this deployment's places.
+    deployment: Uuid,
     observed: Arc<Mutex<HashSet<SandboxId>>>,
 }
 
@@ -90,13 +93,30 @@ impl Local {
         environment: Vec<(OsString, OsString)>,
         die_with_parent: bool,
         url: String,
+        deployment: Uuid,
     ) -> Self {
         leftovers::adopt_orphans();
-        Self { worker, environment, die_with_parent, url, observed: Arc::default() }
+        let observed = Arc::default();
+        Self { worker, environment, die_with_parent, url, deployment, observed }
     }
 
-    /// Starts a worker, notes its place, and observes it from then on.
+    /// Starts a worker, notes its place, and observes it from then on. A start that fails leaves
+    /// nothing but its log.
     pub(super) async fn start(&self, app: &App, start: Start) -> Result<(), StartError> {
+        let sandbox = start.sandbox;
+        let started = self.make(app, start).await;
+        if started.is_err() {
+            let own = directory_of(&app.data_dir, sandbox);
+            leftovers::end(sandbox, &own).await;
+            for made in [own.join(WORKSPACE), own.join(STATE)] {
+                // What is not there was not made.
+                tokio::fs::remove_dir_all(made).await.ok();
+            }
+        }
+        started
+    }
+
+    async fn make(&self, app: &App, start: Start) -> Result<(), StartError> {
         let directories = Directories::make(&app.data_dir, start.sandbox, start.spec).await?;
         let environment = environment::of(self, &start, &directories);
         let (mut child, place) = self.spawn(&directories, environment)?;
@@ -172,6 +192,15 @@ impl Local {
         }
     }
 
+    /// What runs on this machine under this deployment's label.
+    pub(super) fn list(&self) -> Vec<Listed> {
+        leftovers::list(self.deployment)
+    }
+
+    pub(super) async fn end_listed(&self, app: &App, sandbox: SandboxId) {
+        leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
+    }
+
     pub(super) async fn end(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) {
         let Some(place) = place.and_then(Place::read) else { return };
         place.end().await;
@@ -180,6 +209,27 @@ impl Local {
             leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
         }
     }
+}
+
+/// This process, for others on this machine and for who claims what it held.
+pub(crate) fn process() -> Value {
+    place_of(std::process::id())
+}
+
+/// The place of a process of this machine; null when there is none.
+pub(crate) fn place_of(pid: u32) -> Value {
+    Place::of(pid).map(|place| place.to_value()).unwrap_or_default()
+}
+
+/// Whether such a process is seen to be gone; on another machine it is not seen.
+pub(crate) fn process_is_gone(process: &Value) -> bool {
+    Place::read(process).is_some_and(|process| matches!(process.life(), Life::Gone(_)))
+}
+
+/// What this machine is called among those whose processes are looked at: one boot of one process
+/// namespace.
+pub(crate) fn machine_name() -> String {
+    place::machine().join(" ")
 }
 
 /// Where everything of one sandbox is.

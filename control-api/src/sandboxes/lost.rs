@@ -4,13 +4,15 @@
 use specwright_shared::id::SandboxId;
 use specwright_shared::outcome::Outcome;
 
-use crate::app::Api;
+use super::restart;
+use crate::app::App;
+use crate::reconcile;
 use crate::run::Run;
 use crate::store::StoreError;
 
-/// Ends a run from outside. `false`: it had ended already, and nothing changed.
+/// Ends a run from outside; or only its sandbox, where another one is to go on. `false`: it had ended already, and nothing changed.
 pub(crate) async fn end_unreported(
-    app: &Api,
+    app: &App,
     sandbox: SandboxId,
     outcome: Outcome,
     message: &str,
@@ -21,13 +23,28 @@ pub(crate) async fn end_unreported(
     let Some(mut run) = Run::lock(&mut write, sandbox, app.now()).await? else {
         return Ok(false);
     };
+    // A person's end is what the person says.
+    let (outcome, message) = &match outcome {
+        Outcome::Lost => run.as_intended(&mut write, outcome, message).await?,
+        _ => (outcome, message.to_owned()),
+    };
+    let (outcome, message) = (*outcome, message.as_str());
+    if let Some((next, restart)) = restart::wanted(app, &mut write, &run, outcome).await? {
+        if !run.restart(&mut write, (outcome, message), &next, restart).await? {
+            return Ok(false);
+        }
+        run.save(&mut write).await?;
+        write.commit().await?;
+        // At once; when we end before it is made, the duty does it.
+        app.tasks.spawn(reconcile::make_place(app.clone(), next.id));
+        tracing::warn!(%sandbox, spec = %run.spec.id, %outcome, message, "a run is started again");
+        return Ok(true);
+    }
     if !run.end_unreported(&mut write, outcome, message).await? {
         return Ok(false);
     }
     run.save(&mut write).await?;
     write.commit().await?;
-    app.wakes.wake(run.spec.id.0);
-    app.wakes.wake(sandbox.0);
     tracing::warn!(%sandbox, spec = %run.spec.id, %outcome, message, "a run was ended from outside");
     Ok(true)
 }

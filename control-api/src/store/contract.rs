@@ -1,12 +1,22 @@
 //! What the store promises, on both engines: a SQLite file, and a real PostgreSQL where this machine
 //! has one. Each test says on which engine it ran.
 
+mod access;
+mod event;
+mod faults;
+mod given;
+mod guardian;
+mod named;
+mod old_events;
+mod schema;
+mod watch;
+
 use std::time::Duration;
 
 use serde_json::json;
-use specwright_shared::id::{MessageId, ProjectId, SandboxId, SpecId};
+use specwright_shared::id::{MessageId, ProjectId, SandboxId, SpecId, UserId};
 use specwright_shared::outcome::Outcome;
-use specwright_shared::phase::{Phase, SandboxState, SpecStatus};
+use specwright_shared::phase::{Phase, PhaseStatus, SandboxState, SpecStatus};
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::ArtifactCreated;
@@ -16,15 +26,22 @@ use specwright_shared::wire::sandbox::{Ack, Batch, Heartbeat};
 use specwright_shared::wire::spec::RunOptions;
 use uuid::Uuid;
 
+use super::event::log::Log;
+use super::phase::PhaseRecord;
 use super::postgres_server::PostgresServer;
+use super::project::{Belonging, Sight};
 use super::sandbox::NewSandbox;
 use super::spec::{Filter, Spec};
-use super::{Store, document, event, message, project, sandbox, spec, ticket, transcript};
+use super::{Store, document, gauges, message, phase, project, sandbox, spec, ticket, transcript};
+use crate::auth::Person;
 use crate::ingest::ingest;
 use crate::testing::documents;
 use crate::testing::worker::event as numbered;
 
 const LEASE: Duration = Duration::from_secs(60);
+
+/// The sight of a user who belongs to no project.
+const NO_SIGHT: Sight = Sight { user: Some(UserId(Uuid::nil())), project: None };
 
 fn now() -> Timestamp {
     Timestamp::from_micros(1_795_000_000_123_456)
@@ -69,6 +86,12 @@ async fn a_server_that_cannot_be_reached_is_told_with_the_reason_and_without_the
 
 #[tokio::test]
 async fn the_contract_holds_on_postgres_where_there_is_one() {
+    if let Some(given) = given::Given::from_environment().await {
+        contract(&given.address()).await;
+        given.end().await;
+        eprintln!("the store's contract ran on: the PostgreSQL that DATABASE_URL names");
+        return;
+    }
     let Some(server) = PostgresServer::start() else {
         let must_run = std::env::var_os("CI").is_some_and(|ci| ci == "true");
         assert!(!must_run, "CI=true, and this machine has no PostgreSQL; ./tests/run installs it");
@@ -76,21 +99,32 @@ async fn the_contract_holds_on_postgres_where_there_is_one() {
         return;
     };
     contract(&server.address()).await;
+    faults::a_database_that_comes_late_is_waited_for(&server.address()).await;
+    faults::a_request_without_a_database_is_told_when_to_come_again(&server).await;
     eprintln!("the store's contract ran on: PostgreSQL");
 }
 
 async fn contract(address: &str) {
+    schema::of_three_who_start_at_once_one_makes_the_schema(address).await;
     let store = Store::open(address).await.unwrap();
     projects_are_made_once(&store).await;
     specs_are_listed_newest_first_and_filtered(&store).await;
     what_is_not_committed_never_happened(&store).await;
     a_reader_cannot_write(&store).await;
+    access::what_is_kept_of_access(&store).await;
     one_sandbox_of_a_spec_is_active(&store).await;
     a_messages_status_only_rises(&store).await;
     a_document_keeps_its_newest_text(&store).await;
     a_sandbox_keeps_its_newest_transcript(&store).await;
     a_run_is_taken_in_and_its_tickets_are_made_once(&store).await;
+    event::what_is_kept_of_events(&store).await;
+    guardian::what_is_kept_of_guardians(&store).await;
+    watch::what_is_kept_of_watching(&store).await;
+    schema::a_text_of_the_version_before_runs_on_the_expanded_schema(&store).await;
+    faults::what_is_done_about_faults(&store).await;
+    old_events::what_is_kept_of_old_events(&store).await;
     store.close().await;
+    schema::an_older_program_refuses_a_newer_schema(address).await;
     // A second opening finds the schema there.
     Store::open(address).await.unwrap().close().await;
 }
@@ -106,15 +140,18 @@ async fn projects_are_made_once(store: &Store) {
     assert_eq!(first, second);
     assert_eq!(first.created_at, now(), "microseconds are kept");
     let mut session = store.read().await.unwrap();
-    assert_eq!(project::list(&mut session, "owner", None, 9).await.unwrap(), [first]);
-    assert_eq!(project::list(&mut session, "someone", None, 9).await.unwrap(), []);
-    assert_eq!(project::find(&mut session, "someone", id).await.unwrap(), None);
+    let all = project::list(&mut session, Sight::default(), None, 9).await.unwrap();
+    assert_eq!(all, [first]);
+    assert_eq!(project::list(&mut session, NO_SIGHT, None, 9).await.unwrap(), []);
+    let found = project::of(&mut session, Belonging::Project(id)).await.unwrap();
+    let absent = project::of(&mut session, Belonging::Project(other)).await.unwrap();
+    assert_eq!((found, absent), (Some(id), None));
 }
 
 async fn new_spec(store: &Store) -> Spec {
     let mut write = store.write().await.unwrap();
     let new = serde_json::from_value(json!({ "description": "Idea\nmore" })).unwrap();
-    let spec = crate::spec_intake::take(&mut write, "owner", new, now()).await.unwrap();
+    let spec = crate::spec_intake::take(&mut write, &Person::owner(), new, now()).await.unwrap();
     write.commit().await.unwrap();
     spec
 }
@@ -131,14 +168,20 @@ async fn specs_are_listed_newest_first_and_filtered(store: &Store) {
 
     let mut session = store.read().await.unwrap();
     let ids = |specs: Vec<Spec>| specs.into_iter().map(|spec| spec.id).collect::<Vec<SpecId>>();
-    let all = spec::list(&mut session, "owner", &Filter::default(), 9).await.unwrap();
+    let all = spec::list(&mut session, Sight::default(), &Filter::default(), 9).await.unwrap();
     assert_eq!(ids(all), [two.id, one.id]);
     let filter = Filter { status: Some(SpecStatus::Draft), ..Filter::default() };
-    assert_eq!(ids(spec::list(&mut session, "owner", &filter, 9).await.unwrap()), [one.id]);
+    assert_eq!(
+        ids(spec::list(&mut session, Sight::default(), &filter, 9).await.unwrap()),
+        [one.id]
+    );
     let filter = Filter { after: Some(two.id.0), ..Filter::default() };
-    assert_eq!(ids(spec::list(&mut session, "owner", &filter, 9).await.unwrap()), [one.id]);
+    assert_eq!(
+        ids(spec::list(&mut session, Sight::default(), &filter, 9).await.unwrap()),
+        [one.id]
+    );
     let filter = Filter { project_id: Some(one.project_id), ..Filter::default() };
-    assert_eq!(spec::list(&mut session, "owner", &filter, 1).await.unwrap().len(), 1);
+    assert_eq!(spec::list(&mut session, Sight::default(), &filter, 1).await.unwrap().len(), 1);
     let read = spec::find(&mut session, two.id).await.unwrap().unwrap();
     assert_eq!((read.reason, read.cost_micro_usd), (Some(Outcome::Lost), 1_500_000));
     assert_eq!((read.title.as_str(), read.description.as_str()), ("Idea", "Idea\nmore"));
@@ -185,7 +228,7 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
 
     let mut write = store.write().await.unwrap();
     assert!(sandbox::set_place(&mut write, first, json!({ "pid": 7 })).await.unwrap());
-    sandbox::set_generation(&mut write, first, 1, Uuid::nil(), now()).await.unwrap();
+    assert!(sandbox::set_generation(&mut write, first, 1, Uuid::nil(), now()).await.unwrap());
     let heartbeat = Heartbeat {
         signals: Some(specwright_shared::liveness::Signals::default()),
         generation: 1,
@@ -195,7 +238,10 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
         agent_alive: true,
         spool_depth: 3,
     };
-    sandbox::set_heartbeat(&mut write, first, &heartbeat, now(), now()).await.unwrap();
+    assert!(sandbox::set_heartbeat(&mut write, first, &heartbeat, now(), now()).await.unwrap());
+    let living = gauges::living(&mut write).await.unwrap();
+    let shown = living.iter().find(|living| living.id == first).unwrap();
+    assert_eq!((shown.spool_depth, shown.cost_micro_usd), (3, 0));
     sandbox::request_stop(&mut write, first, "first").await.unwrap();
     sandbox::request_stop(&mut write, first, "second").await.unwrap();
     assert!(sandbox::end(&mut write, first, Outcome::Lost, Some("m"), now()).await.unwrap());
@@ -222,7 +268,10 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     let active = sandbox::not_ended(&mut session).await.unwrap();
     assert!(active.iter().any(|sandbox| sandbox.id == second));
     assert!(!active.iter().any(|sandbox| sandbox.id == first));
-    let all = sandbox::list(&mut session, "owner", Some(spec), None, 9).await.unwrap();
+    let living = gauges::living(&mut session).await.unwrap();
+    assert!(living.iter().any(|living| living.id == second && living.spool_depth == 0));
+    assert!(!living.iter().any(|living| living.id == first));
+    let all = sandbox::list(&mut session, Sight::default(), Some(spec), None, 9).await.unwrap();
     assert_eq!(all.iter().map(|sandbox| sandbox.id).collect::<Vec<_>>(), [second, first]);
     let spec = spec::find(&mut session, spec).await.unwrap().unwrap();
     assert_eq!(spec.sandbox_id, Some(second));
@@ -389,16 +438,28 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     let mut session = store.read().await.unwrap();
     let read = spec::find(&mut session, spec).await.unwrap().unwrap();
     assert_eq!((read.status, read.events), (SpecStatus::Completed, 9));
-    let all = event::list(&mut session, spec, 0, 99).await.unwrap();
+    let all = event::all(&mut session, Log::Spec(spec)).await;
     assert_eq!(all.len(), 9);
     let newer = all.iter().find(|one| one.event.kind == "a.newer_one").unwrap();
     assert_eq!(newer.event.data, json!({ "nul": "a\u{FFFD}b", "n\u{FFFD}": [1.5] }));
     assert_eq!(newer.event.id, batch.events[6].id);
     assert_eq!(newer.event.at, batch.events[6].at);
     let filter = ticket::Filter { spec: Some(spec), ..ticket::Filter::default() };
-    let tickets = ticket::list(&mut session, "owner", filter).await.unwrap();
+    let tickets = ticket::list(&mut session, Sight::default(), filter).await.unwrap();
     assert_eq!(tickets.len(), 2);
     assert_eq!(tickets[1].depends_on, [tickets[0].id]);
     assert_eq!(tickets[1].tasks[0].depends_on, [tickets[0].tasks[0].id]);
-    assert_eq!(ticket::list(&mut session, "someone", filter).await.unwrap(), []);
+    assert_eq!(ticket::list(&mut session, NO_SIGHT, filter).await.unwrap(), []);
+    let tasks = ticket::tasks(&mut session, Sight::default(), filter).await.unwrap();
+    assert_eq!(tasks, tickets.into_iter().flat_map(|ticket| ticket.tasks).collect::<Vec<_>>());
+    assert_eq!(ticket::tasks(&mut session, NO_SIGHT, filter).await.unwrap(), []);
+    let phases = phase::list(&mut session, spec).await.unwrap();
+    assert_eq!(phases.iter().map(|one| one.phase).collect::<Vec<_>>(), Phase::ALL);
+    assert!(phases.iter().all(|one| one.status == PhaseStatus::Accepted), "{phases:?}");
+    drop(session);
+    let mut write = store.write().await.unwrap();
+    let again = PhaseRecord { status: PhaseStatus::Failed, attempts: 3, ..phases[0].clone() };
+    phase::save(&mut write, spec, &again).await.unwrap();
+    let saved = phase::list(&mut write, spec).await.unwrap();
+    assert_eq!((saved.len(), saved[0].status, saved[0].attempts), (6, PhaseStatus::Failed, 3));
 }

@@ -88,6 +88,7 @@ pub(crate) async fn insert(
     sandbox: SandboxId,
     message: &Message,
 ) -> Result<(), StoreError> {
+    write.tell(sandbox.0);
     write
         .query(
             "INSERT INTO messages (

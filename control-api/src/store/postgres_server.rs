@@ -19,14 +19,14 @@ const PLACES: [&str; 6] = [
 ];
 
 /// A running server.
-pub(super) struct PostgresServer {
+pub(crate) struct PostgresServer {
     programs: PathBuf,
     directory: TempDir,
 }
 
 impl PostgresServer {
     /// Starts one; `None` when this machine has no PostgreSQL.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let programs =
             PLACES.iter().map(PathBuf::from).find(|place| place.join("initdb").exists())?;
         let server = Self { programs, directory: tempfile::tempdir().unwrap() };
@@ -70,9 +70,65 @@ impl PostgresServer {
     }
 
     /// The address of its database.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let socket = self.directory.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{socket}/postgres")
+    }
+
+    /// Ends it as a power cut would, and starts it again.
+    pub(crate) fn crash_and_start(&self) {
+        let data = self.data();
+        let options = format!("-c listen_addresses= -k {}", self.directory.path().display());
+        self.run(
+            "pg_ctl",
+            &[
+                "-D".as_ref(),
+                data.as_os_str(),
+                "-m".as_ref(),
+                "immediate".as_ref(),
+                "-w".as_ref(),
+                "-l".as_ref(),
+                self.directory.path().join("log").as_os_str(),
+                "-o".as_ref(),
+                options.as_ref(),
+                "restart".as_ref(),
+            ],
+        );
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn stop(&self) {
+        let data = self.data();
+        self.run(
+            "pg_ctl",
+            &[
+                "-D".as_ref(),
+                data.as_os_str(),
+                "-m".as_ref(),
+                "immediate".as_ref(),
+                "-w".as_ref(),
+                "stop".as_ref(),
+            ],
+        );
+    }
+
+    /// Starts it after [`Self::stop`].
+    pub(crate) fn start_again(&self) {
+        let data = self.data();
+        let options = format!("-c listen_addresses= -k {}", self.directory.path().display());
+        self.run(
+            "pg_ctl",
+            &[
+                "-D".as_ref(),
+                data.as_os_str(),
+                "-w".as_ref(),
+                "-l".as_ref(),
+                self.directory.path().join("log").as_os_str(),
+                "-o".as_ref(),
+                options.as_ref(),
+                "start".as_ref(),
+            ],
+        );
     }
 
     fn data(&self) -> PathBuf {

@@ -1,12 +1,32 @@
-//! Projects.
+//! Projects, and which of them someone sees.
 
 use chrono::{DateTime, Utc};
-use specwright_shared::id::ProjectId;
+use specwright_shared::id::{ProjectId, SandboxId, SpecId, TaskId, TicketId, UserId};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::spec::ProjectView;
 use uuid::Uuid;
 
 use super::{Session, StoreError, Write};
+
+/// Which projects someone sees. Every list takes one and narrows in SQL, so that no page is filtered
+/// after it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Those of this user; `None`: all.
+    pub(crate) user: Option<UserId>,
+    /// This one alone; `None`: no narrower.
+    pub(crate) project: Option<ProjectId>,
+}
+
+/// Something that belongs to a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belonging {
+    Project(ProjectId),
+    Spec(SpecId),
+    Sandbox(SandboxId),
+    Ticket(TicketId),
+    Task(TaskId),
+}
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -56,25 +76,38 @@ pub(crate) async fn ensure(
     Ok((row.into(), made == 1))
 }
 
-/// One project of an owner.
-pub(crate) async fn find(
-    session: &mut Session,
-    owner: &str,
-    id: ProjectId,
-) -> Result<Option<ProjectView>, StoreError> {
-    let row: Option<Row> = session
-        .query("SELECT id, owner, name, created_at FROM projects WHERE owner = $1 AND id = $2")
-        .bind(owner.to_owned())
-        .bind(id.0)
-        .fetch_optional()
-        .await?;
-    Ok(row.map(Into::into))
+/// Locks a project against everyone else who locks it, until the transaction ends.
+pub(crate) async fn lock(write: &mut Write, id: ProjectId) -> Result<(), StoreError> {
+    write.query("UPDATE projects SET id = id WHERE id = $1").bind(id.0).execute().await?;
+    Ok(())
 }
 
-/// An owner's projects behind a cursor, oldest first.
+/// The project that something belongs to; `None` when there is no such thing.
+pub(crate) async fn of(
+    session: &mut Session,
+    thing: Belonging,
+) -> Result<Option<ProjectId>, StoreError> {
+    let (sql, id) = match thing {
+        Belonging::Project(id) => ("SELECT id FROM projects WHERE id = $1", id.0),
+        Belonging::Spec(id) => ("SELECT project_id FROM specs WHERE id = $1", id.0),
+        Belonging::Sandbox(id) => (
+            "SELECT specs.project_id
+             FROM sandboxes
+             JOIN specs ON specs.id = sandboxes.spec_id
+             WHERE sandboxes.id = $1",
+            id.0,
+        ),
+        Belonging::Ticket(id) => ("SELECT project_id FROM tickets WHERE id = $1", id.0),
+        Belonging::Task(id) => ("SELECT project_id FROM tasks WHERE id = $1", id.0),
+    };
+    let row: Option<(Uuid,)> = session.query(sql).bind(id).fetch_optional().await?;
+    Ok(row.map(|(id,)| ProjectId(id)))
+}
+
+/// The projects that someone sees, behind a cursor, oldest first.
 pub(crate) async fn list(
     session: &mut Session,
-    owner: &str,
+    sight: Sight,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<ProjectView>, StoreError> {
@@ -82,12 +115,15 @@ pub(crate) async fn list(
         .query(
             "SELECT id, owner, name, created_at
              FROM projects
-             WHERE owner = $1
-               AND ($2 IS NULL OR id > $2)
+             WHERE ($1 IS NULL
+                    OR id IN (SELECT project_id FROM project_members WHERE user_id = $1))
+               AND ($2 IS NULL OR id = $2)
+               AND ($3 IS NULL OR id > $3)
              ORDER BY id
-             LIMIT $3",
+             LIMIT $4",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(after)
         .bind(limit)
         .fetch_all()

@@ -13,6 +13,7 @@ use specwright_shared::wire::spec::RunOptions;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::project::Sight;
 use super::{Session, StoreError, Write, count, stored, word};
 
 const TABLE: &str = "sandboxes";
@@ -124,6 +125,8 @@ impl From<Sandbox> for SandboxView {
             heartbeat: sandbox.heartbeat,
             heartbeat_at: sandbox.heartbeat_at,
             verdict: None,
+            hold: None,
+            verdicts: Vec::new(),
             acked: sandbox.acked_seq,
             outcome: sandbox.outcome,
             message: sandbox.message,
@@ -148,6 +151,7 @@ pub(crate) struct NewSandbox {
 
 /// Stores a sandbox that is asked for; a unique violation when another one of the spec is active.
 pub(crate) async fn insert(write: &mut Write, new: &NewSandbox) -> Result<(), StoreError> {
+    write.tell(new.spec_id.0);
     write
         .query(
             "INSERT INTO sandboxes (
@@ -205,10 +209,10 @@ pub(crate) async fn by_token(
     Ok(row.map(|(id,)| SandboxId(id)))
 }
 
-/// Sandboxes, newest first; of one spec, or of all.
+/// The sandboxes that someone sees, newest first; of one spec, or of all.
 pub(crate) async fn list(
     session: &mut Session,
-    owner: &str,
+    sight: Sight,
     spec: Option<SpecId>,
     after: Option<Uuid>,
     limit: i64,
@@ -218,13 +222,17 @@ pub(crate) async fn list(
             "SELECT sandboxes.*
              FROM sandboxes
              JOIN specs ON specs.id = sandboxes.spec_id
-             WHERE specs.owner = $1
-               AND ($2 IS NULL OR sandboxes.spec_id = $2)
-               AND ($3 IS NULL OR sandboxes.id < $3)
+             WHERE ($1 IS NULL OR specs.project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
+               AND ($2 IS NULL OR specs.project_id = $2)
+               AND ($3 IS NULL OR sandboxes.spec_id = $3)
+               AND ($4 IS NULL OR sandboxes.id < $4)
              ORDER BY sandboxes.id DESC
-             LIMIT $4",
+             LIMIT $5",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(spec.map(|id| id.0))
         .bind(after)
         .bind(limit)
@@ -257,20 +265,21 @@ pub(crate) async fn set_place(
     Ok(touched == 1)
 }
 
-/// A worker said hello: the sandbox is active under this generation, unless it has ended.
+/// A worker said hello: the sandbox is active under this generation, unless it has ended. `false`: a
+/// newer generation was handed out; nothing changed.
 pub(crate) async fn set_generation(
     write: &mut Write,
     id: SandboxId,
     generation: u64,
     boot_id: Uuid,
     lease_expires_at: Timestamp,
-) -> Result<(), StoreError> {
-    write
+) -> Result<bool, StoreError> {
+    let touched = write
         .query(
             "UPDATE sandboxes
              SET state = CASE WHEN state = 'ended' THEN state ELSE 'active' END,
                  generation = $2, boot_id = $3, lease_expires_at = $4
-             WHERE id = $1",
+             WHERE id = $1 AND generation <= $2",
         )
         .bind(id.0)
         .bind(stored(generation))
@@ -278,7 +287,7 @@ pub(crate) async fn set_generation(
         .bind(lease_expires_at.as_utc())
         .execute()
         .await?;
-    Ok(())
+    Ok(touched == 1)
 }
 
 /// Claims the delivery of what was left in a sandbox's place, as a further try: from now on this token
@@ -313,27 +322,29 @@ pub(crate) async fn release_salvage(write: &mut Write, id: SandboxId) -> Result<
     Ok(())
 }
 
-/// A heartbeat came: it is kept, and the lease is renewed.
+/// A heartbeat came: it is kept, and the lease is renewed. `false`: the sandbox is not active under
+/// the heartbeat's generation; nothing changed.
 pub(crate) async fn set_heartbeat(
     write: &mut Write,
     id: SandboxId,
     heartbeat: &Heartbeat,
     now: Timestamp,
     lease_expires_at: Timestamp,
-) -> Result<(), StoreError> {
-    write
+) -> Result<bool, StoreError> {
+    let touched = write
         .query(
             "UPDATE sandboxes
              SET heartbeat = $2, heartbeat_at = $3, lease_expires_at = $4
-             WHERE id = $1",
+             WHERE id = $1 AND state = 'active' AND generation = $5",
         )
         .bind(id.0)
         .bind(Json(heartbeat.clone()))
         .bind(now.as_utc())
         .bind(lease_expires_at.as_utc())
+        .bind(stored(heartbeat.generation))
         .execute()
         .await?;
-    Ok(())
+    Ok(touched == 1)
 }
 
 /// Stores what ingest changes of a sandbox: what is acknowledged, what it has cost, and the lease,
@@ -360,6 +371,7 @@ pub(crate) async fn request_stop(
     id: SandboxId,
     reason: &str,
 ) -> Result<(), StoreError> {
+    write.tell(id.0);
     write
         .query(
             "UPDATE sandboxes
@@ -375,6 +387,7 @@ pub(crate) async fn request_stop(
 
 /// Asks the worker to end after the phase at work.
 pub(crate) async fn request_pause(write: &mut Write, id: SandboxId) -> Result<(), StoreError> {
+    write.tell(id.0);
     write
         .query("UPDATE sandboxes SET pause_requested = $2 WHERE id = $1 AND state <> 'ended'")
         .bind(id.0)
@@ -392,6 +405,7 @@ pub(crate) async fn end(
     message: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    write.tell(id.0);
     let touched = write
         .query(
             "UPDATE sandboxes

@@ -8,6 +8,7 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::spec::{Coverage, SpecView};
 use uuid::Uuid;
 
+use super::project::Sight;
 use super::{Session, StoreError, Write, count, stored, usd, word};
 
 const TABLE: &str = "specs";
@@ -208,10 +209,10 @@ pub(crate) struct Filter {
     pub(crate) after: Option<Uuid>,
 }
 
-/// An owner's specs, newest first (ids of version 7 sort by time).
+/// The specs that someone sees, newest first (ids of version 7 sort by time).
 pub(crate) async fn list(
     session: &mut Session,
-    owner: &str,
+    sight: Sight,
     filter: &Filter,
     limit: i64,
 ) -> Result<Vec<Spec>, StoreError> {
@@ -220,14 +221,18 @@ pub(crate) async fn list(
             "SELECT specs.*, sandboxes.id AS sandbox_id
              FROM specs
              LEFT JOIN sandboxes ON sandboxes.spec_id = specs.id AND sandboxes.state <> 'ended'
-             WHERE specs.owner = $1
+             WHERE ($1 IS NULL OR specs.project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
                AND ($2 IS NULL OR specs.project_id = $2)
-               AND ($3 IS NULL OR specs.status = $3)
-               AND ($4 IS NULL OR specs.id < $4)
+               AND ($3 IS NULL OR specs.project_id = $3)
+               AND ($4 IS NULL OR specs.status = $4)
+               AND ($5 IS NULL OR specs.id < $5)
              ORDER BY specs.id DESC
-             LIMIT $5",
+             LIMIT $6",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(filter.project_id.map(|id| id.0))
         .bind(filter.status.map(SpecStatus::as_str))
         .bind(filter.after)

@@ -10,6 +10,7 @@ use specwright_shared::wire::ticket::{TaskView, TicketView};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::project::Sight;
 use super::{Session, StoreError, word};
 
 /// The most tickets that one answer holds: a spec has at most 100, a board shows a project's newest.
@@ -64,24 +65,28 @@ fn priority(table: &'static str, word: &str) -> Result<Priority, StoreError> {
         .map_err(|error| StoreError::Corrupt { table, what: error.to_string() })
 }
 
-/// An owner's tickets, newest spec first, in the order of their plan.
+/// The tickets that someone sees, newest spec first, in the order of their plan.
 pub(crate) async fn list(
     session: &mut Session,
-    owner: &str,
+    sight: Sight,
     filter: Filter,
 ) -> Result<Vec<TicketView>, StoreError> {
     let rows: Vec<TicketRow> = session
         .query(
             "SELECT *
              FROM tickets
-             WHERE owner = $1
+             WHERE ($1 IS NULL OR project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
                AND ($2 IS NULL OR project_id = $2)
-               AND ($3 IS NULL OR spec_id = $3)
-               AND ($4 IS NULL OR id = $4)
+               AND ($3 IS NULL OR project_id = $3)
+               AND ($4 IS NULL OR spec_id = $4)
+               AND ($5 IS NULL OR id = $5)
              ORDER BY spec_id DESC, position
-             LIMIT $5",
+             LIMIT $6",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(filter.project.map(|id| id.0))
         .bind(filter.spec.map(|id| id.0))
         .bind(filter.ticket.map(|id| id.0))
@@ -94,13 +99,17 @@ pub(crate) async fn list(
              FROM ticket_dependencies
              JOIN tickets ON tickets.id = ticket_dependencies.ticket_id
              JOIN tickets AS others ON others.id = ticket_dependencies.depends_on
-             WHERE tickets.owner = $1
+             WHERE ($1 IS NULL OR tickets.project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
                AND ($2 IS NULL OR tickets.project_id = $2)
-               AND ($3 IS NULL OR tickets.spec_id = $3)
-               AND ($4 IS NULL OR tickets.id = $4)
+               AND ($3 IS NULL OR tickets.project_id = $3)
+               AND ($4 IS NULL OR tickets.spec_id = $4)
+               AND ($5 IS NULL OR tickets.id = $5)
              ORDER BY others.position",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(filter.project.map(|id| id.0))
         .bind(filter.spec.map(|id| id.0))
         .bind(filter.ticket.map(|id| id.0))
@@ -111,7 +120,7 @@ pub(crate) async fn list(
         depends_on.entry(ticket).or_default().push(TicketId(on));
     }
     let mut tasks: HashMap<Uuid, Vec<TaskView>> = HashMap::new();
-    for task in self::tasks(session, owner, filter).await? {
+    for task in self::tasks(session, sight, filter).await? {
         tasks.entry(task.ticket_id.0).or_default().push(task);
     }
     rows.into_iter()
@@ -138,10 +147,10 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// An owner's tasks, newest spec first, in the order of their plan.
+/// The tasks that someone sees, newest spec first, in the order of their plan.
 pub(crate) async fn tasks(
     session: &mut Session,
-    owner: &str,
+    sight: Sight,
     filter: Filter,
 ) -> Result<Vec<TaskView>, StoreError> {
     let rows: Vec<TaskRow> = session
@@ -149,14 +158,18 @@ pub(crate) async fn tasks(
             "SELECT id, local_id, ticket_id, title, description, kind, priority, estimated_hours,
                     status, requirements, files_to_create, files_to_modify, acceptance_criteria
              FROM tasks
-             WHERE owner = $1
+             WHERE ($1 IS NULL OR project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
                AND ($2 IS NULL OR project_id = $2)
-               AND ($3 IS NULL OR spec_id = $3)
-               AND ($4 IS NULL OR ticket_id = $4)
-               AND ($5 IS NULL OR id = $5)
+               AND ($3 IS NULL OR project_id = $3)
+               AND ($4 IS NULL OR spec_id = $4)
+               AND ($5 IS NULL OR ticket_id = $5)
+               AND ($6 IS NULL OR id = $6)
              ORDER BY spec_id DESC, position",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(filter.project.map(|id| id.0))
         .bind(filter.spec.map(|id| id.0))
         .bind(filter.ticket.map(|id| id.0))
@@ -169,14 +182,18 @@ pub(crate) async fn tasks(
              FROM task_dependencies
              JOIN tasks ON tasks.id = task_dependencies.task_id
              JOIN tasks AS others ON others.id = task_dependencies.depends_on
-             WHERE tasks.owner = $1
+             WHERE ($1 IS NULL OR tasks.project_id IN (
+                       SELECT project_id FROM project_members WHERE user_id = $1
+                   ))
                AND ($2 IS NULL OR tasks.project_id = $2)
-               AND ($3 IS NULL OR tasks.spec_id = $3)
-               AND ($4 IS NULL OR tasks.ticket_id = $4)
-               AND ($5 IS NULL OR tasks.id = $5)
+               AND ($3 IS NULL OR tasks.project_id = $3)
+               AND ($4 IS NULL OR tasks.spec_id = $4)
+               AND ($5 IS NULL OR tasks.ticket_id = $5)
+               AND ($6 IS NULL OR tasks.id = $6)
              ORDER BY others.position",
         )
-        .bind(owner.to_owned())
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0))
         .bind(filter.project.map(|id| id.0))
         .bind(filter.spec.map(|id| id.0))
         .bind(filter.ticket.map(|id| id.0))

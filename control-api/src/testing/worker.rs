@@ -39,10 +39,20 @@ impl<'a> Worker<'a> {
         Self { api, id, token, seq: welcome.acked, welcome }
     }
 
+    /// The same worker, which now speaks to this replica.
+    pub(crate) fn by(self, api: &'a Running) -> Self {
+        Self { api, ..self }
+    }
+
     /// The next event.
     pub(crate) fn event(&mut self, kind: &str, phase: Option<Phase>, data: Value) -> RawEvent {
         self.seq += 1;
         event(self.seq, kind, phase, data)
+    }
+
+    /// Takes back the last numbers: what had them was not taken in.
+    pub(crate) fn forget(&mut self, events: u64) {
+        self.seq -= events;
     }
 
     /// `spec.phase_completed` with a document that passes.

@@ -35,7 +35,22 @@ pub enum VerdictKind {
 }
 
 impl VerdictKind {
-    /// The name on the wire.
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Starting,
+        Self::Working,
+        Self::WaitingModel,
+        Self::WaitingTool,
+        Self::WaitingApproval,
+        Self::WaitingUsageLimit,
+        Self::Idle,
+        Self::Stuck,
+        Self::Silent,
+        Self::Lost,
+        Self::Finished,
+    ];
+
+    /// The name on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +66,16 @@ impl VerdictKind {
             Self::Lost => "lost",
             Self::Finished => "finished",
         }
+    }
+}
+
+impl std::str::FromStr for VerdictKind {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is not a verdict"))
     }
 }
 

@@ -83,3 +83,11 @@ proptest! {
         prop_assert_eq!(redactor(&["nopqrstu-nopq"]).text(&text), text.as_str());
     }
 }
+
+#[test]
+fn one_that_knows_more_still_knows_what_it_knew() {
+    let both = Redactor::new(["first-secret".to_owned()]).knowing(["second-secret".to_owned()]);
+    assert_eq!(both.text("a first-secret, a second-secret"), "a [redacted], a [redacted]");
+    let none = Redactor::default().knowing(["first-secret".to_owned()]);
+    assert_eq!(none.text("first-secret"), "[redacted]");
+}

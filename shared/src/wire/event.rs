@@ -8,7 +8,9 @@
 //! So a reader looks at the tag first ([`RawEvent::decode`]).
 
 mod agent;
+mod guardian;
 mod model;
+mod sandbox;
 mod spec;
 mod work;
 
@@ -21,7 +23,9 @@ pub use agent::{
     AgentRetrying, AgentStarted, FileChange, FileEdited, LoopDetected, MessageInjected, ResumeRung,
     SubagentCompleted, SubagentInvoked, ToolResult, ToolUse, Unshown,
 };
+pub use guardian::{Intervened, OutcomeSeen};
 pub use model::{BudgetWarning, ModelCall, ModelParked, ModelResumed, ModelStalled};
+pub use sandbox::{Restarted, SandboxJudged};
 pub use spec::{
     ArtifactCreated, EventRefused, EventsDropped, ExecutionCompleted, ExecutionFailed,
     ExecutionStarted, PhaseCompleted, PhaseFailed, PhaseRetry, PhaseStarted, Progress, RetryReason,
@@ -56,8 +60,11 @@ pub struct RawEvent {
 /// An event as the control API gives it out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
-    /// Its place among its spec's events, from 1, in commit order: the cursor of `?after=`.
+    /// Its place among its spec's events, from 1, in commit order.
     pub position: u64,
+    /// Its spec; absent: an older control API gave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_id: Option<crate::id::SpecId>,
     /// The sandbox that recorded it; absent: the control API did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<crate::id::SandboxId>,
@@ -227,6 +234,14 @@ events! {
     EventRefused(EventRefused) = "worker.event_refused" [];
     /// The worker gave up droppable facts because the disk was nearly full.
     EventsDropped(EventsDropped) = "worker.events_dropped" [];
+    /// A sandbox ended without a report, and another one goes on.
+    Restarted(Restarted) = "spec.restarted" [];
+    /// The verdict about a sandbox became alarming, or calm again, or something is done about it.
+    SandboxJudged(SandboxJudged) = "sandbox.judged" [];
+    /// A guardian did something to a run.
+    Intervened(Intervened) = "guardian.intervened" [];
+    /// What came of it.
+    OutcomeSeen(OutcomeSeen) = "guardian.outcome" [];
     /// What became of the work in progress, before a planned end.
     WorkSaved(WorkSaved) = "worker.work_saved" [];
     /// The run did all that it was asked to do.

@@ -56,6 +56,8 @@ problem_types! {
     AlreadyExecuting = 409, "already-executing", "The spec is being executed already";
     /// The state does not allow this transition.
     IllegalTransition = 409, "illegal-transition", "The state does not allow this";
+    /// The spec has used up its starts or what it may cost; the detail says which, and the remedy.
+    BreakerOpen = 409, "breaker-open", "The spec has used up what it may";
     /// A newer generation of this sandbox exists; the caller has to stop.
     Fenced = 409, "fenced", "A newer generation of this sandbox took over";
     /// The sandbox has ended; nothing more is taken.
@@ -66,12 +68,23 @@ problem_types! {
     InvalidEvent = 422, "invalid-event", "An event's body does not fit its type";
     /// A reported output fails its own gate when checked again.
     GateRefused = 422, "gate-refused", "The output does not pass its gate";
+    /// What stood behind this cursor is gone, or the cursor is of another life of the database;
+    /// `oldest` is the cursor to go on from.
+    CursorExpired = 410, "cursor-expired", "The cursor is no longer valid";
     /// A sandbox could not be started.
     SandboxStartFailed = 502, "sandbox-start-failed", "The sandbox could not be started";
     /// The worker speaks another protocol version.
     ProtocolMismatch = 409, "protocol-mismatch", "Worker and control API speak different versions";
+    /// More requests (or events) than this token may send; `Retry-After` says when the next is taken.
+    RateLimited = 429, "rate-limited", "Too many requests";
+    /// Guardians have done enough to this sandbox for now; `Retry-After` says when the next is taken.
+    InterventionTooSoon = 429, "intervention-too-soon", "Guardians have done enough for now";
+    /// Credentials cannot be kept: this control API has no key to seal them with.
+    NoSealKey = 409, "no-seal-key", "Credentials cannot be kept here";
     /// Took longer than the route allows.
     TimedOut = 503, "timed-out", "The request took too long";
+    /// The database is away or busy; `Retry-After` says when to come again.
+    Unavailable = 503, "unavailable", "The store cannot be reached just now";
     /// A fault of ours; the log has the details under the same request id.
     Internal = 500, "internal", "Something went wrong on our side";
 }
@@ -92,6 +105,9 @@ pub struct Problem {
     /// [`ProblemType::InvalidEvent`] and [`ProblemType::GateRefused`]: the number of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// With [`ProblemType::CursorExpired`]: the cursor before the oldest event that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
 }
 
 impl Problem {
@@ -104,6 +120,7 @@ impl Problem {
             status: kind.status(),
             detail: detail.into(),
             seq: None,
+            oldest: None,
         }
     }
 

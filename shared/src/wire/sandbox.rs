@@ -10,8 +10,10 @@ use crate::liveness::{Signals, Verdict};
 use crate::outcome::Outcome;
 use crate::phase::{Phase, SandboxState};
 use crate::time::Timestamp;
+use crate::wire::credential::Entrusted;
 use crate::wire::event::RawEvent;
 use crate::wire::message::Stop;
+use crate::wire::watch::{Hold, Judged};
 
 /// `POST /sandboxes/{id}/hello`: the worker is up and asks for its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +38,9 @@ pub struct Welcome {
     pub heartbeat_ms: u64,
     /// What to do.
     pub job: Job,
+    /// Keys of the spec's project and owner; they win over those in the worker's environment.
+    #[serde(default, skip_serializing_if = "Entrusted::is_empty")]
+    pub credentials: Entrusted,
 }
 
 /// What a sandbox is there for.
@@ -162,9 +167,15 @@ pub struct SandboxView {
     /// When that came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_at: Option<Timestamp>,
-    /// What it is at, judged when it was asked for; absent in lists.
+    /// What it is at, judged when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Who holds it from being ended, if someone does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// What it was at before, and what was done about that, newest first; absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Judged>,
     /// The highest event number that is stored.
     pub acked: u64,
     /// How it ended.

@@ -132,7 +132,9 @@ impl World {
 
     /// How every run of the cycle is done.
     pub(super) fn options(&self) -> Result<RunOptions> {
-        Ok(RunOptions { agent: Some(Text::new(self.agent.as_str())?), ..RunOptions::default() })
+        // A lost one is taken up by the cycle, which counts how often.
+        let agent = Some(Text::new(self.agent.as_str())?);
+        Ok(RunOptions { agent, restarts: Some(0), ..RunOptions::default() })
     }
 
     /// Launches one idea.

@@ -31,11 +31,17 @@ impl Scene {
     /// Launches, and waits until the model was asked for the design. It does not answer; the next
     /// time it is asked, it does.
     async fn in_design() -> Self {
+        Self::in_design_with_restarts("0").await
+    }
+
+    /// The same, with so many sandboxes in reserve.
+    async fn in_design_with_restarts(restarts: &str) -> Self {
         let playbook = Playbook::new().with(Phase::Design, [Answer::Hang]);
         let api = MessagesApi::start(playbook.script()).await.expect("loopback has a port");
         let system = System::with_claude(&api);
         let repository = Repository::with_files(sample::FILES);
-        let mut run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
+        let arguments = ["launch", "--json", "--restarts", restarts, sample::IDEA];
+        let mut run = system.start(repository.path(), arguments);
         // Accepted and stored, not only done: what is resumed later is what the store knows.
         run.event_where("spec.phase_completed", |event| event["phase"] == "requirements").await;
         let scene = Self { api, system, repository, run };
@@ -161,8 +167,34 @@ async fn a_worker_that_dies_again_and_again_fails_the_run_with_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_lost_sandbox_is_replaced_and_the_launch_goes_on_from_what_was_accepted() {
+    let scene = Scene::in_design_with_restarts("1").await;
+    let processes = scene.system.processes();
+    let is_supervisor =
+        |one: &&Process| one.arguments.get(1).is_some_and(|word| word == "supervise");
+    let supervisor = processes.iter().find(is_supervisor).expect("the supervisor runs");
+    assert!(supervisor.kill());
+
+    let Scene { api, system, repository: _repository, run } = scene;
+    let run = run.finish().await.expect_code(0);
+
+    is_a_complete_summary(&run.summary(), "claude");
+    let [again] = &run.events("spec.restarted")[..] else { panic!("{run:#?}") };
+    assert_eq!(
+        (&again["data"]["phase"], &again["data"]["outcome"]),
+        (&"design".into(), &"lost".into())
+    );
+    let asks = api.asks();
+    for phase in [Phase::Explore, Phase::Requirements] {
+        let count = asks.iter().filter(|ask| ask.phase() == Some(phase)).count();
+        assert_eq!(count, 1, "{phase} was asked for once");
+    }
+    system.nothing_left_within(GONE_WITHIN).await;
+}
+
+#[tokio::test]
 async fn a_killed_launch_leaves_nothing_running_and_the_rest_can_be_resumed() {
-    let scene = Scene::in_design().await;
+    let scene = Scene::in_design_with_restarts("1").await;
     scene.run.signal(Signal::KILL);
 
     let Scene { api, system, repository, run } = scene;

@@ -19,7 +19,8 @@ const FILE: &str = "written-by-the-agent.txt";
 /// A run whose agent is at its turn.
 async fn at_work(system: &System, repository: &Repository, behaviour: &str) -> Running {
     let agent = install(system, behaviour).display().to_string();
-    let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
+    // A lost one is not what is looked at here.
+    let arguments = ["launch", "--json", "--restarts", "0", "--agent", &agent, sample::IDEA];
     let mut run = system.start(repository.path(), arguments);
     run.event("agent.started").await;
     if behaviour.contains("writes-file") {
@@ -135,7 +136,8 @@ async fn an_agent_that_changed_nothing_leaves_nothing_to_save_and_that_is_said()
     let system = System::new();
     let agent = install(&system, "ok:outputs.json").display().to_string();
     let repository = Repository::with_files(sample::FILES);
-    let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
+    // A lost one is not what is looked at here.
+    let arguments = ["launch", "--json", "--restarts", "0", "--agent", &agent, sample::IDEA];
     let run = system.run(repository.path(), arguments).await.expect_code(0);
     let saved = run.events("worker.work_saved");
     assert_eq!(saved.len(), 1, "{run:#?}");

@@ -5,7 +5,9 @@
     reason = "all of this crate is tests, also what is shared by several"
 )]
 
+mod access;
 mod agents_that_fail;
+mod backup;
 mod bare;
 mod claude;
 mod crash;
@@ -13,6 +15,7 @@ mod cut_stream;
 mod ends;
 mod faulty;
 mod git;
+mod guardian;
 mod hostile;
 mod incidents;
 mod mends;
@@ -23,6 +26,7 @@ mod reading;
 mod receipts;
 mod rehearsal;
 mod remedies;
+mod replicas;
 mod restarts;
 mod salvage;
 mod secrets;

@@ -38,7 +38,8 @@ async fn nothing_of_a_killed_workers_agent_lives_on() {
     let agent = faulty(&system, "setsid-grandchild,waits");
     let (serve, url) = serve(&system).await;
     let repository = Repository::with_files(sample::FILES);
-    let arguments = ["launch", "--server", &url, "--json", "--agent", &agent, sample::IDEA];
+    let options = ["--restarts", "0", "--json", "--agent", &agent];
+    let arguments = [&["launch", "--server", &url], &options[..], &[sample::IDEA]].concat();
     let run = system.start(repository.path(), arguments);
     let left = ["child.pid", "orphan.pid"].map(|name| system.directory("bin").join(name));
     wait_for("the agent's descendants", Duration::from_secs(30), async || {
@@ -81,9 +82,13 @@ async fn a_database_that_cannot_be_opened_is_told_and_nothing_else() {
         ("postgres://me:pass-word@127.0.0.1:1/db", "the connection was refused"),
         ("postgres://me:pass-word@no-such-host.invalid/db", "the host is not known"),
     ] {
+        let wait = ["--database-wait", "1"];
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--database", database];
+        let arguments = arguments.into_iter().chain(wait);
         let run = system.run(system.root(), arguments).await.expect_code(3);
         assert_eq!(run.stdout, "", "{run:#?}");
+        let waited = run.stderr.contains("waiting for PostgreSQL");
+        assert_eq!(waited, database.starts_with("postgres"), "{run:#?}");
         assert!(run.stderr.contains(expected) && !run.stderr.contains("pass-word"), "{run:#?}");
     }
 }

@@ -58,9 +58,9 @@ async fn what_is_seen_is_settled_and_what_cannot_be_given_is_refused_with_its_ca
     let computed = scene.steer(&["say", &to, "Too early.", "--phase", "sync"]).finish().await;
     let beyond = scene.steer(&["say", &to, "Never.", "--phase", "tasks"]).finish().await;
     let folded = scene.steer(&["say", &to, "Mind the marmalade."]);
-    scene.until("written").await;
+    let written = scene.until("written").await;
     let own = scene.steer(&["say", &to, "Mind the honey.", "--later"]);
-    scene.until("written").await;
+    scene.until_another(&written).await;
     release.cancel();
     let (folded, own) = (folded.finish().await, own.finish().await);
     let run = scene.run.finish().await.expect_code(0);
@@ -90,10 +90,10 @@ async fn what_is_broken_off_or_dropped_is_cancelled_and_what_comes_too_late_expi
 
     // It opens a turn of its own, in which the model hangs again.
     let broken = scene.steer(&["say", &to, "Now.", "--now"]);
-    scene.until("written").await;
+    let written = scene.until("written").await;
     let broken = broken.finish().await.expect_code(0);
     let dropped = scene.steer(&["say", &to, "After that.", "--later"]);
-    scene.until("written").await;
+    scene.until_another(&written).await;
     scene.steer(&["interrupt", &to, "Go on.", "--drop-queued"]).finish().await.expect_code(0);
     let dropped = dropped.finish().await;
     drop(scene.system.run(scene.system.root(), ["stop", &to]).await.expect_code(0));

@@ -120,6 +120,15 @@ impl Steered {
         self.run.event_where("agent.message_injected", is).await
     }
 
+    /// Waits until another message has got there than the one that `before` tells of.
+    pub(crate) async fn until_another(&mut self, before: &Value) -> Value {
+        let [id, status] = ["message_id", "status"].map(|name| &before["data"][name]);
+        let is = |event: &Value| {
+            event["data"]["status"] == *status && event["data"]["message_id"] != *id
+        };
+        self.run.event_where("agent.message_injected", is).await
+    }
+
     fn asks(&self, phase: Phase) -> Vec<Ask> {
         self.api.asks().into_iter().filter(|ask| ask.phase() == Some(phase)).collect()
     }

@@ -58,7 +58,6 @@ fn each_wrong_setting_gets_a_sentence_that_names_it_and_what_it_may_be() {
         ("BRANCH_NAME", "--upload-pack=x", "BRANCH_NAME must be a branch name"),
         ("BASE_BRANCH", "a..b", "BASE_BRANCH must be a branch name"),
         ("AGENT", "gpt", "AGENT must be `claude`, `rehearsal` or the absolute path"),
-        ("AGENT", "claude", "AGENT=claude needs ANTHROPIC_API_KEY"),
         ("AGENT", "claude", "AGENT=claude needs the Claude CLI"),
         ("ANTHROPIC_API_KEY", SECRET, "ANTHROPIC_API_KEY must be printable ASCII"),
         ("ANTHROPIC_BASE_URL", "api.anthropic.com", "ANTHROPIC_BASE_URL must be an http"),
@@ -121,4 +120,34 @@ fn two_names_of_one_place_are_seen_to_be_one() {
     let state = link.join("w/state").display().to_string();
     let wrong = read(&[("WORKSPACE_DIR", &workspace), ("STATE_DIR", &state)]).unwrap_err();
     assert!(wrong.to_string().contains("neither inside the other"), "{wrong}");
+}
+
+#[test]
+fn keys_that_come_with_the_welcome_win_over_the_environment() {
+    use specwright_shared::wire::credential::{Entrusted, SecretText};
+    let config = read(&[("PATH", "/usr/bin"), ("ANTHROPIC_API_KEY", "sk-ant-1234")]).unwrap();
+    let untouched = config.entrusted_with(&Entrusted::default());
+    assert_eq!(untouched.secrets(), config.secrets());
+    let entrusted = Entrusted {
+        github_token: Some(SecretText::new("ghp_of-the-project")),
+        model_oauth_token: Some(SecretText::new("sk-ant-oat-of-the-project")),
+        ..Entrusted::default()
+    };
+    let with = config.entrusted_with(&entrusted);
+    let secrets = with.secrets();
+    assert!(secrets.iter().any(|secret| secret == "ghp_of-the-project"));
+    assert!(secrets.iter().any(|secret| secret == "sk-ant-oat-of-the-project"));
+    assert!(!secrets.iter().any(|secret| secret == "sk-ant-1234"), "the environment's is out");
+    assert!(!format!("{with:?}").contains("of-the-project"));
+}
+
+#[test]
+fn the_model_cli_needs_a_key_from_somewhere_and_a_rehearsal_none() {
+    let rehearsal = read(&[]).unwrap();
+    assert_eq!(rehearsal.lacks(), None);
+    let mut config = rehearsal;
+    config.agent = AgentChoice::Claude { program: "/usr/bin/true".into() };
+    assert!(config.lacks().is_some_and(|lack| lack.contains("ANTHROPIC_API_KEY")));
+    config.credential = Some(Credential::ApiKey(Secret::new("sk-ant-1234".to_owned())));
+    assert_eq!(config.lacks(), None);
 }

@@ -95,7 +95,8 @@ impl Reader<'_> {
     }
 
     /// `AGENT`. Its version is checked when it starts, before any call of the model.
-    pub(super) fn agent(&mut self, has_credential: bool) -> Option<AgentChoice> {
+    /// Its key may come with the welcome ([`super::Config::lacks`]).
+    pub(super) fn agent(&mut self) -> Option<AgentChoice> {
         let raw = self.raw("AGENT").unwrap_or_else(|| "claude".into());
         if raw == "rehearsal" {
             return Some(AgentChoice::Rehearsal);
@@ -110,13 +111,6 @@ impl Reader<'_> {
                  {raw:?}."
             ));
             return None;
-        }
-        if !has_credential {
-            self.wrong.push(
-                "AGENT=claude needs ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; neither was set. \
-                 AGENT=rehearsal needs no key."
-                    .to_owned(),
-            );
         }
         let program = self.raw("PATH").and_then(|path| on_path("claude", &path));
         if program.is_none() {

@@ -31,6 +31,7 @@ use crate::deliver::{Courier, DeliverProblem};
 use crate::gateway::{self, Gateway, Journal, Metering, ModelFact, Upstream};
 use crate::health::{Health, Pulse};
 use crate::inbox::{Arrival, Inbox};
+use crate::log;
 use crate::spool::{Fold, Found, Limits, Spool};
 use crate::workspace::{Workspace, watch as files};
 
@@ -62,6 +63,9 @@ pub(super) async fn whole_run(config: &Config, asked: CancellationToken) -> Ende
         Some(Ok(welcome)) => welcome,
         Some(Err(error)) => return not_welcome(&error),
     };
+    let config = &config.entrusted_with(&welcome.credentials);
+    log::redact(config.redactor());
+    let recovered = recovered.redacting(config.redactor());
     let spool = match recovered.within(Limits::of(config.spool_max_bytes)).start(welcome.acked) {
         Ok(spool) => spool,
         Err(error) => return worker_error(error.to_string()),
@@ -183,6 +187,9 @@ async fn phases(
     if job.spec_id != config.spec_id {
         let why = format!("The job is for spec {}, SPEC_ID says {}.", job.spec_id, config.spec_id);
         return fail(Outcome::WorkerError, why).await;
+    }
+    if let Some(lack) = config.lacks() {
+        return fail(Outcome::WorkerError, lack.to_owned()).await;
     }
     // A key that someone wrote into the idea goes no further: not to the model, not into documents.
     let redactor = config.redactor();

@@ -14,6 +14,7 @@ use specwright_shared::documents::Accepted;
 use specwright_shared::id::MessageId;
 use specwright_shared::phase::Phase;
 use specwright_shared::time::Timestamp;
+use specwright_shared::wire::credential::Entrusted;
 use specwright_shared::wire::event::RawEvent;
 use specwright_shared::wire::message::{Deliver, Message, MessageKind, Poll, Stop};
 use specwright_shared::wire::problem::{Problem, ProblemType};
@@ -191,6 +192,7 @@ async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Wel
         accepted: Accepted::default(),
     };
     Json(Welcome {
+        credentials: Entrusted::default(),
         generation: kept.generation,
         acked: kept.events.len() as u64,
         heartbeat_ms: 200,

@@ -1,7 +1,8 @@
-//! `GET /board`: the owner's tickets in the columns of the board.
+//! `GET /board`: the tickets that one sees in the columns of the board.
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::ProjectId;
 use specwright_shared::phase::TicketPhase;
@@ -9,7 +10,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::{Board, Column};
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::Params;
 use crate::problem::{Refusal, impl_answer};
 use crate::store::ticket::Filter;
@@ -32,7 +33,7 @@ impl Refusal for BoardError {
 impl_answer!(BoardError);
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     project_id: Option<ProjectId>,
@@ -41,12 +42,12 @@ pub(crate) struct Query {
 /// Shows it.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Board>, BoardError> {
     let mut session = app.store.read().await?;
     let filter = Filter { project: query.project_id, ..Filter::default() };
-    let tickets = store::ticket::list(&mut session, owner, filter).await?;
+    let tickets = store::ticket::list(&mut session, person.sight(), filter).await?;
     let mut columns: Vec<Column> =
         TicketPhase::ALL.into_iter().map(|phase| Column { phase, tickets: Vec::new() }).collect();
     for ticket in tickets {

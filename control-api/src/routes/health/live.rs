@@ -1,10 +1,11 @@
 //! `GET /healthz`: this process answers.
 
 use axum::Json;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Health {
     status: &'static str,
     version: &'static str,

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 use specwright_shared::wire::problem::ProblemType;
 
@@ -10,7 +11,7 @@ use crate::problem::{Refusal, impl_answer};
 use crate::store::StoreError;
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Ready {
     status: &'static str,
 }

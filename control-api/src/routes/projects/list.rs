@@ -1,14 +1,15 @@
-//! `GET /projects`: the owner's projects, oldest first.
+//! `GET /projects`: the projects that one sees, oldest first.
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::wire::Page;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::ProjectView;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::{Cursor, Limit, Params, page};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -30,7 +31,7 @@ impl Refusal for ListError {
 impl_answer!(ListError);
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     #[serde(default)]
@@ -41,11 +42,12 @@ pub(crate) struct Query {
 /// Lists a page.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Page<ProjectView>>, ListError> {
     let mut session = app.store.read().await?;
     let after = query.after.map(|cursor| cursor.0);
-    let projects = store::project::list(&mut session, owner, after, query.limit.and_one()).await?;
+    let projects =
+        store::project::list(&mut session, person.sight(), after, query.limit.and_one()).await?;
     Ok(Json(page(projects, query.limit, |project| project.id.0)))
 }

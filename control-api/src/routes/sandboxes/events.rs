@@ -1,6 +1,8 @@
 //! `POST /sandboxes/{id}/events`, by the worker: facts, in order, without a gap. Answered with 2xx
 //! only when they are committed. The body may be compressed with gzip.
 
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
 use specwright_shared::id::SandboxId;
@@ -8,6 +10,8 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Ack, Batch};
 
 use crate::app::App;
+use crate::auth::{Class, TooFast};
+use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
 use crate::ingest::{self, IngestError};
 use crate::problem::{Refusal, impl_answer};
@@ -35,16 +39,61 @@ impl Refusal for IngestError {
         }
     }
 }
-impl_answer!(IngestError);
 
-/// Takes a batch in, and wakes who waits for it.
+/// Why events were not taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventsError {
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    #[error(transparent)]
+    TooFast(#[from] TooFast),
+    #[error(transparent)]
+    Entrust(#[from] EntrustError),
+}
+
+impl Refusal for EventsError {
+    fn kind(&self) -> ProblemType {
+        match self {
+            Self::Ingest(error) => error.kind(),
+            Self::TooFast(error) => error.kind(),
+            Self::Entrust(_) => ProblemType::Internal,
+        }
+    }
+
+    fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Ingest(error) => error.seq(),
+            Self::TooFast(_) | Self::Entrust(_) => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooFast(error) => error.retry_after(),
+            Self::Ingest(_) | Self::Entrust(_) => None,
+        }
+    }
+}
+impl_answer!(EventsError);
+
+/// Takes a batch in.
 pub(crate) async fn handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
     PackedBody(batch): PackedBody<Batch>,
-) -> Result<Json<Ack>, IngestError> {
-    let taken = ingest::ingest(&app.store, &app.redactor, id, batch, app.now(), app.lease).await?;
-    app.wakes.wake(taken.spec.0);
-    app.wakes.wake(id.0);
-    Ok(Json(taken.ack))
+) -> Result<Json<Ack>, EventsError> {
+    let events = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
+    let taken = take(&app, id, batch, events).await;
+    match &taken {
+        Ok(_) => app.metrics.batch_taken(events),
+        Err(error) => app.metrics.batch_refused(error.kind()),
+    }
+    taken.map(Json)
+}
+
+async fn take(app: &App, id: SandboxId, batch: Batch, events: u32) -> Result<Ack, EventsError> {
+    app.limiter.take(Class::Events, id.0, events, Instant::now())?;
+    let redactor = app.redactors.of(app, id, batch.generation).await?;
+    let taken = ingest::ingest(&app.store, &redactor, id, batch, app.now(), app.lease).await?;
+    Ok(taken.ack)
 }

@@ -69,7 +69,9 @@ pub(crate) async fn handler(
     let signals = heartbeat.signals.map(fitted);
     let heartbeat = Heartbeat { operation, signals, ..heartbeat };
     let lease = now.plus(app.lease);
-    store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
+    if !store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await? {
+        return Err(HeartbeatError::Ended);
+    }
     write.commit().await?;
     Ok(Json(HeartbeatAck { stop: sandbox.stop_reason.map(|reason| Stop { reason }) }))
 }

@@ -3,15 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use specwright_shared::id::SandboxId;
+use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, SandboxState};
 use specwright_shared::wire::PROTOCOL;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Hello, Job, SpecJob, Welcome};
 
 use crate::app::App;
+use crate::credentials::{self, EntrustError};
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
 use crate::run::Run;
+use crate::sandboxes::lost;
 use crate::store::phase::PhaseRecord;
 use crate::store::{self, StoreError};
 
@@ -24,6 +27,10 @@ pub(crate) enum HelloError {
         "the worker speaks protocol {0}, this control API {PROTOCOL}; use the same release of both"
     )]
     Protocol(u32),
+    #[error("a newer worker has said hello in this sandbox; this one is to stop")]
+    Overtaken,
+    #[error("the run cannot be given its credentials: {0}")]
+    Entrust(EntrustError),
     #[error("the hello could not be stored")]
     Store(#[from] StoreError),
 }
@@ -33,7 +40,9 @@ impl Refusal for HelloError {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::Protocol(_) => ProblemType::ProtocolMismatch,
-            Self::Store(_) => ProblemType::Internal,
+            Self::Overtaken => ProblemType::Fenced,
+            Self::Entrust(EntrustError::Store(_)) | Self::Store(_) => ProblemType::Internal,
+            Self::Entrust(_) => ProblemType::NoSealKey,
         }
     }
 }
@@ -59,15 +68,31 @@ pub(crate) async fn handler(
         run.sandbox.generation + 1
     };
     let lease = now.plus(app.lease);
-    store::sandbox::set_generation(&mut write, id, generation, hello.boot_id, lease).await?;
+    let boot = hello.boot_id;
+    if !store::sandbox::set_generation(&mut write, id, generation, boot, lease).await? {
+        return Err(HelloError::Overtaken);
+    }
     let phases: Vec<PhaseRecord> = run.phases.values().cloned().collect();
     let accepted = store::phase::accepted(&phases)?;
+    let delivers = run.sandbox.state == SandboxState::Ended || run.sandbox.salvages > 0;
+    let credentials = if delivers {
+        // Who starts no agent needs no key.
+        Default::default()
+    } else {
+        match credentials::entrusted(&app, &mut write, run.spec.id).await {
+            Ok(entrusted) => entrusted,
+            Err(error) => {
+                drop(write);
+                return Err(unentrusted(&app, &run, error).await?);
+            }
+        }
+    };
     write.commit().await?;
     tracing::info!(
         sandbox = %id, spec = %run.spec.id, generation, worker = %hello.worker_version,
         "a worker said hello"
     );
-    let job = if run.sandbox.state == SandboxState::Ended || run.sandbox.salvages > 0 {
+    let job = if delivers {
         Job::Deliver
     } else {
         Job::Spec(Box::new(SpecJob {
@@ -85,6 +110,18 @@ pub(crate) async fn handler(
         generation,
         acked: run.sandbox.acked_seq,
         heartbeat_ms: u64::try_from(app.heartbeat.as_millis()).unwrap_or(u64::MAX),
+        credentials,
         job,
     }))
+}
+
+/// Another start would meet the same locked credentials, so a run that has not begun ends here, with
+/// the cause in words. One that has is left to its supervisor: what it had done may still be delivered.
+async fn unentrusted(app: &App, run: &Run, error: EntrustError) -> Result<HelloError, StoreError> {
+    let error = HelloError::Entrust(error);
+    if matches!(error.kind(), ProblemType::NoSealKey) && run.sandbox.boot_id.is_none() {
+        let why = error.to_string();
+        lost::end_unreported(app, run.sandbox.id, Outcome::WorkerError, &why).await?;
+    }
+    Ok(error)
 }

@@ -2,14 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::SpecId;
 use specwright_shared::wire::Page;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::SandboxView;
 
+use super::view;
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::{Cursor, Limit, Params, page};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -31,7 +33,7 @@ impl Refusal for ListError {
 impl_answer!(ListError);
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     spec_id: Option<SpecId>,
@@ -43,13 +45,17 @@ pub(crate) struct Query {
 /// Lists a page.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Page<SandboxView>>, ListError> {
     let mut session = app.store.read().await?;
     let after = query.after.map(|cursor| cursor.0);
     let limit = query.limit.and_one();
-    let sandboxes = store::sandbox::list(&mut session, owner, query.spec_id, after, limit).await?;
-    let views = sandboxes.into_iter().map(SandboxView::from).collect();
+    let sandboxes =
+        store::sandbox::list(&mut session, person.sight(), query.spec_id, after, limit).await?;
+    let mut views = Vec::with_capacity(sandboxes.len());
+    for sandbox in sandboxes {
+        views.push(view::of(&app, &mut session, sandbox).await?);
+    }
     Ok(Json(page(views, query.limit, |sandbox| sandbox.id.0)))
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::SandboxId;
 use specwright_shared::wire::Page;
@@ -9,7 +10,6 @@ use specwright_shared::wire::message::Message;
 use specwright_shared::wire::problem::ProblemType;
 
 use crate::app::App;
-use crate::auth::Owner;
 use crate::extract::{Limit, Params, PathId};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -34,7 +34,7 @@ impl Refusal for MessagesError {
 impl_answer!(MessagesError);
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     /// The position behind which to read; what `next` of an earlier page said.
@@ -47,7 +47,6 @@ pub(crate) struct Query {
 /// Lists a page.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(_): Owner,
     PathId(id): PathId<SandboxId>,
     Params(query): Params<Query>,
 ) -> Result<Json<Page<Message>>, MessagesError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::SandboxId;
 use specwright_shared::phase::SandboxState;
@@ -22,7 +23,7 @@ use crate::wake::Find;
 const MESSAGES_MAX: i64 = 16;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     #[serde(default)]

@@ -11,7 +11,7 @@ use specwright_shared::wire::problem::ProblemType;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, Session, StoreError};
@@ -45,10 +45,10 @@ impl Refusal for SayError {
 }
 impl_answer!(SayError);
 
-/// Stores it, and wakes the worker that waits for it: 201 for a new one, 200 for a repeat.
+/// Stores it: 201 for a new one, 200 for a repeat.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(sender): Owner,
+    person: Person,
     PathId(id): PathId<SandboxId>,
     Body(new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<Message>), SayError> {
@@ -61,19 +61,20 @@ pub(crate) async fn handler(
     // The sandbox's lock first: two requests with one id then come one after the other.
     store::sandbox::lock(&mut write, id).await?.ok_or(SayError::NotFound(id))?;
     if let Some(message) = repeated(&mut write, id, message_id, &new).await? {
+        // The first of its kind may still be under way to the disk, in this very transaction.
+        write.commit().await?;
         return Ok((StatusCode::OK, Json(message)));
     }
     if new.expires_at.is_some_and(|at| at <= now) {
         return Err(SayError::TooLate);
     }
     let position = store::sandbox::next_message(&mut write, id).await?.ok_or(SayError::Ended)?;
-    let message = Message::queued(message_id, position, &new, Some(sender.to_owned()), now);
+    let message = Message::queued(message_id, position, &new, Some(person.name), now);
     store::message::insert(&mut write, id, &message).await.map_err(|error| {
         // Only another sandbox's message can have got in between.
         if error.is_unique_violation() { SayError::IdTaken(message_id) } else { error.into() }
     })?;
     write.commit().await?;
-    app.wakes.wake(id.0);
     Ok((StatusCode::CREATED, Json(message)))
 }
 

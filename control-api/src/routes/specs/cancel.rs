@@ -9,7 +9,6 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::{Cancel, SpecView};
 
 use crate::app::App;
-use crate::auth::Owner;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
 use crate::sandboxes::lost;
@@ -45,20 +44,15 @@ impl_answer!(CancelError);
 /// Cancels. 202: the worker was asked, and will say when it has stopped; 200: it is over.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
     PathId(id): PathId<SpecId>,
     Body(cancel): Body<Cancel>,
 ) -> Result<(StatusCode, Json<SpecView>), CancelError> {
     let reason = cancel.reason.map_or_else(|| NO_REASON.to_owned(), |reason| reason.to_string());
     let mut write = app.store.write().await?;
-    let spec = store::spec::lock(&mut write, id)
-        .await?
-        .filter(|spec| spec.owner == owner)
-        .ok_or(CancelError::NotFound(id))?;
+    let spec = store::spec::lock(&mut write, id).await?.ok_or(CancelError::NotFound(id))?;
     let sandbox = spec.sandbox_id.ok_or(CancelError::NotExecuting(spec.status))?;
     store::sandbox::request_stop(&mut write, sandbox, &reason).await?;
     write.commit().await?;
-    app.wakes.wake(sandbox.0);
     if !cancel.force {
         return Ok((StatusCode::ACCEPTED, Json(spec.into())));
     }

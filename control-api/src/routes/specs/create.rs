@@ -1,23 +1,25 @@
 //! `POST /specs`: writes an idea down. Nothing runs yet.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
 use specwright_shared::wire::spec::{NewSpec, SpecView};
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::{About, Person};
 use crate::extract::Body;
 use crate::spec_intake::{self, IntakeError};
 
 /// Makes it.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Body(new): Body<NewSpec>,
-) -> Result<(StatusCode, Json<SpecView>), IntakeError> {
+) -> Result<(StatusCode, Extension<About>, Json<SpecView>), IntakeError> {
+    spec_intake::within_reach(&app, &person, &new)?;
     let mut write = app.store.write().await?;
-    let spec = spec_intake::take(&mut write, owner, new, app.now()).await?;
+    let spec = spec_intake::take(&mut write, &person, new, app.now()).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, Json(spec.into())))
+    let about = About { thing: Some(spec.id.0), project: Some(spec.project_id) };
+    Ok((StatusCode::CREATED, Extension(about), Json(spec.into())))
 }

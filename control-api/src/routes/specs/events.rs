@@ -1,83 +1,40 @@
-//! `GET /specs/{id}/events?after=&limit=&wait_ms=`: events in commit order; waits for new ones when
-//! asked to.
-
-use std::time::Duration;
+//! `GET /specs/{id}/events?after=&type=&limit=&wait_ms=`: a spec's events in commit order, as a page
+//! that waits for new ones when asked to; `GET …/events/stream?after=&type=`: as a stream.
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use axum::response::Response;
+use http::HeaderMap;
 use specwright_shared::id::SpecId;
 use specwright_shared::wire::Page;
-use specwright_shared::wire::event::EventView;
-use specwright_shared::wire::problem::ProblemType;
 
 use crate::app::App;
-use crate::auth::Owner;
-use crate::extract::{Limit, Params, PathId};
-use crate::problem::{Refusal, impl_answer};
-use crate::routes::WAIT_MAX;
-use crate::store::{self, StoreError};
-use crate::wake::Find;
-
-/// Why it cannot be shown.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EventsError {
-    #[error("there is no spec {0}")]
-    NotFound(SpecId),
-    #[error("the spec could not be read")]
-    Store(#[from] StoreError),
-}
-
-impl Refusal for EventsError {
-    fn kind(&self) -> ProblemType {
-        match self {
-            Self::NotFound(_) => ProblemType::NotFound,
-            Self::Store(_) => ProblemType::Internal,
-        }
-    }
-}
-impl_answer!(EventsError);
-
-/// The query.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Query {
-    /// The position behind which to read; what `next` of an earlier page said.
-    #[serde(default)]
-    after: u64,
-    #[serde(default)]
-    limit: Limit,
-    /// How long to wait when there is nothing yet; cut to [`WAIT_MAX`].
-    #[serde(default)]
-    wait_ms: u64,
-}
-
-impl Find for Vec<EventView> {
-    fn is_found(&self) -> bool {
-        !self.is_empty()
-    }
-}
+use crate::extract::{Params, PathId};
+use crate::store;
+use crate::store::event::log::{Line, Log};
+use crate::stream::facts::{self, PageQuery, ReadError, StreamQuery};
 
 /// Reads a page, or waits for one.
-pub(crate) async fn handler(
+pub(crate) async fn page_handler(
     State(app): State<App>,
-    Owner(owner): Owner,
     PathId(id): PathId<SpecId>,
-    Params(query): Params<Query>,
-) -> Result<Json<Page<EventView>>, EventsError> {
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Page<Line>>, ReadError> {
+    facts::page(&app, log(&app, id).await?, query).await
+}
+
+/// Opens a stream.
+pub(crate) async fn stream_handler(
+    State(app): State<App>,
+    PathId(id): PathId<SpecId>,
+    Params(query): Params<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ReadError> {
+    facts::stream(&app, log(&app, id).await?, query, &headers).await
+}
+
+async fn log(app: &App, id: SpecId) -> Result<Log, ReadError> {
     let mut session = app.store.read().await?;
-    store::spec::find(&mut session, id)
-        .await?
-        .filter(|spec| spec.owner == owner)
-        .ok_or(EventsError::NotFound(id))?;
-    drop(session);
-    let limit = i64::try_from(query.limit.items()).unwrap_or(i64::MAX);
-    let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
-    let look = async || {
-        let mut session = app.store.read().await?;
-        store::event::list(&mut session, id, query.after, limit).await
-    };
-    let items = app.wakes.until_found(id.0, wait, &app.shutdown, look).await?;
-    let next = items.last().map_or(query.after, |last| last.position);
-    Ok(Json(Page { items, next: Some(next.to_string()) }))
+    let found = store::spec::find(&mut session, id).await?;
+    found.map(|_| Log::Spec(id)).ok_or(ReadError::NotFound("spec", id.0))
 }

@@ -11,7 +11,7 @@ use specwright_shared::phase::SandboxState;
 use specwright_shared::wire::spec::{Launched, RunOptions};
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::execution::{self, ExecuteError};
 use crate::extract::{Body, PathId};
 use crate::reconcile;
@@ -33,16 +33,14 @@ impl Find for Settled {
 /// Executes.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     PathId(id): PathId<SpecId>,
     Body(options): Body<RunOptions>,
 ) -> Result<(StatusCode, Json<Launched>), ExecuteError> {
+    execution::within_reach(&person, &options)?;
     end_dead_sandbox(&app, id).await?;
     let mut write = app.store.write().await?;
-    let spec = store::spec::lock(&mut write, id)
-        .await?
-        .filter(|spec| spec.owner == owner)
-        .ok_or(ExecuteError::NotFound(id))?;
+    let spec = store::spec::lock(&mut write, id).await?.ok_or(ExecuteError::NotFound(id))?;
     let requested = execution::request(&app, &mut write, spec, options).await?;
     write.commit().await?;
     let launched = execution::start(&app, requested).await?;

@@ -1,13 +1,13 @@
 //! `POST /specs/launch`: writes an idea down and executes it, in one request and one transaction.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::{Launch, Launched};
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::{About, Person};
 use crate::execution::{self, ExecuteError};
 use crate::extract::Body;
 use crate::problem::{Refusal, impl_answer};
@@ -39,13 +39,17 @@ impl_answer!(LaunchError);
 /// Launches.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Body(launch): Body<Launch>,
-) -> Result<(StatusCode, Json<Launched>), LaunchError> {
+) -> Result<(StatusCode, Extension<About>, Json<Launched>), LaunchError> {
+    spec_intake::within_reach(&app, &person, &launch.spec)?;
+    execution::within_reach(&person, &launch.run)?;
     let mut write = app.store.write().await?;
-    let spec = spec_intake::take(&mut write, owner, launch.spec, app.now()).await?;
+    let spec = spec_intake::take(&mut write, &person, launch.spec, app.now()).await?;
     let requested = execution::request(&app, &mut write, spec, launch.run).await?;
     write.commit().await?;
     let launched = execution::start(&app, requested).await?;
-    Ok((StatusCode::ACCEPTED, Json(launched)))
+    let spec = &launched.spec;
+    let about = About { thing: Some(spec.id.0), project: Some(spec.project_id) };
+    Ok((StatusCode::ACCEPTED, Extension(about), Json(launched)))
 }

@@ -1,7 +1,8 @@
-//! `GET /specs`: the owner's specs, newest first.
+//! `GET /specs`: the specs that one sees, newest first.
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::ProjectId;
 use specwright_shared::phase::SpecStatus;
@@ -10,7 +11,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::SpecView;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::{Cursor, Limit, Params, page};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -32,7 +33,7 @@ impl Refusal for ListError {
 impl_answer!(ListError);
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     project_id: Option<ProjectId>,
@@ -45,7 +46,7 @@ pub(crate) struct Query {
 /// Lists a page.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Page<SpecView>>, ListError> {
     let mut session = app.store.read().await?;
@@ -54,7 +55,8 @@ pub(crate) async fn handler(
         status: query.status,
         after: query.after.map(|cursor| cursor.0),
     };
-    let specs = store::spec::list(&mut session, owner, &filter, query.limit.and_one()).await?;
+    let specs =
+        store::spec::list(&mut session, person.sight(), &filter, query.limit.and_one()).await?;
     let views = specs.into_iter().map(SpecView::from).collect();
     Ok(Json(page(views, query.limit, |spec| spec.id.0)))
 }

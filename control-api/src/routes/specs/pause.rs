@@ -9,7 +9,6 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::SpecView;
 
 use crate::app::App;
-use crate::auth::Owner;
 use crate::extract::PathId;
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -39,17 +38,12 @@ impl_answer!(PauseError);
 /// Asks. 202: the worker is told, and ends when its phase does.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
     PathId(id): PathId<SpecId>,
 ) -> Result<(StatusCode, Json<SpecView>), PauseError> {
     let mut write = app.store.write().await?;
-    let spec = store::spec::lock(&mut write, id)
-        .await?
-        .filter(|spec| spec.owner == owner)
-        .ok_or(PauseError::NotFound(id))?;
+    let spec = store::spec::lock(&mut write, id).await?.ok_or(PauseError::NotFound(id))?;
     let sandbox = spec.sandbox_id.ok_or(PauseError::NotExecuting(spec.status))?;
     store::sandbox::request_pause(&mut write, sandbox).await?;
     write.commit().await?;
-    app.wakes.wake(sandbox.0);
     Ok((StatusCode::ACCEPTED, Json(spec.into())))
 }

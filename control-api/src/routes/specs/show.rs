@@ -7,7 +7,6 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::SpecView;
 
 use crate::app::App;
-use crate::auth::Owner;
 use crate::extract::PathId;
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
@@ -34,13 +33,9 @@ impl_answer!(ShowError);
 /// Shows it.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
     PathId(id): PathId<SpecId>,
 ) -> Result<Json<SpecView>, ShowError> {
     let mut session = app.store.read().await?;
-    let spec = store::spec::find(&mut session, id)
-        .await?
-        .filter(|spec| spec.owner == owner)
-        .ok_or(ShowError::NotFound(id))?;
+    let spec = store::spec::find(&mut session, id).await?.ok_or(ShowError::NotFound(id))?;
     Ok(Json(spec.into()))
 }

@@ -7,7 +7,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::TaskView;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::PathId;
 use crate::problem::{Refusal, impl_answer};
 use crate::store::ticket::Filter;
@@ -35,11 +35,11 @@ impl_answer!(ShowError);
 /// Shows it.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     PathId(id): PathId<TaskId>,
 ) -> Result<Json<TaskView>, ShowError> {
     let mut session = app.store.read().await?;
     let filter = Filter { task: Some(id), ..Filter::default() };
-    let found = store::ticket::tasks(&mut session, owner, filter).await?;
+    let found = store::ticket::tasks(&mut session, person.sight(), filter).await?;
     found.into_iter().next().map(Json).ok_or(ShowError::NotFound(id))
 }

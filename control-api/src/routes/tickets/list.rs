@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::SpecId;
 use specwright_shared::wire::Page;
@@ -9,7 +10,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::TicketView;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::{Limit, Params};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::ticket::Filter;
@@ -33,7 +34,7 @@ impl_answer!(ListError);
 
 /// The query. A spec has a bounded number of them, so the list is given whole; `limit` and `after`
 /// are taken, so that one loop reads every list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     spec_id: SpecId,
@@ -46,11 +47,11 @@ pub(crate) struct Query {
 /// Lists them.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Page<TicketView>>, ListError> {
     let mut session = app.store.read().await?;
     let filter = Filter { spec: Some(query.spec_id), ..Filter::default() };
-    let items = store::ticket::list(&mut session, owner, filter).await?;
+    let items = store::ticket::list(&mut session, person.sight(), filter).await?;
     Ok(Json(Page { items, next: None }))
 }

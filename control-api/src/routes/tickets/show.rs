@@ -7,7 +7,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::TicketView;
 
 use crate::app::App;
-use crate::auth::Owner;
+use crate::auth::Person;
 use crate::extract::PathId;
 use crate::problem::{Refusal, impl_answer};
 use crate::store::ticket::Filter;
@@ -35,11 +35,11 @@ impl_answer!(ShowError);
 /// Shows it.
 pub(crate) async fn handler(
     State(app): State<App>,
-    Owner(owner): Owner,
+    person: Person,
     PathId(id): PathId<TicketId>,
 ) -> Result<Json<TicketView>, ShowError> {
     let mut session = app.store.read().await?;
     let filter = Filter { ticket: Some(id), ..Filter::default() };
-    let found = store::ticket::list(&mut session, owner, filter).await?;
+    let found = store::ticket::list(&mut session, person.sight(), filter).await?;
     found.into_iter().next().map(Json).ok_or(ShowError::NotFound(id))
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use specwright_shared::id::{SandboxId, SpecId};
 
-use super::leftovers::MARK;
+use super::leftovers::{LABEL, MARK};
 use super::{Directories, Local};
 use crate::auth::SandboxToken;
 use crate::config::HANDED_ON;
@@ -91,6 +91,7 @@ fn place(
         ("SPEC_PHASE", "all".into()),
         ("SANDBOX_ID", sandbox.to_string().into()),
         (MARK, sandbox.to_string().into()),
+        (LABEL, local.deployment.to_string().into()),
         ("SANDBOX_TOKEN", token.secret().into()),
         ("CONTROL_API_URL", local.url.clone().into()),
         ("WORKSPACE_DIR", directories.workspace.clone().into()),

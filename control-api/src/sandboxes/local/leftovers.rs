@@ -21,9 +21,15 @@ use rustix::process::{
 };
 use specwright_shared::id::SandboxId;
 use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::sandboxes::Listed;
 
 /// The variable that marks every process of one sandbox.
 pub(super) const MARK: &str = "SPECWRIGHT_SANDBOX";
+/// The variable that says which deployment a sandbox's first process belongs to: another one on this
+/// machine, with a database of its own, must not call it an orphan.
+pub(super) const LABEL: &str = "SPECWRIGHT_DEPLOYMENT";
 /// Who gets the orphans that nobody else adopts.
 const INIT: i32 = 1;
 /// How long killed processes may take to go; longer means that the kernel holds them.
@@ -81,6 +87,39 @@ pub(super) async fn end(sandbox: SandboxId, directory: &Path) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The sandboxes of a deployment that something runs in, each with the age of its oldest process.
+pub(super) fn list(deployment: Uuid) -> Vec<Listed> {
+    let label = format!("{LABEL}={deployment}").into_bytes();
+    let mark = format!("{MARK}=").into_bytes();
+    let mut found: HashMap<SandboxId, Duration> = HashMap::new();
+    for process in table() {
+        let Ok(environ) = fs::read(format!("/proc/{}/environ", process.pid)) else { continue };
+        let entries = || environ.split(|byte| *byte == 0);
+        if !entries().any(|entry| entry == label) {
+            continue;
+        }
+        let sandbox = entries().find_map(|entry| {
+            std::str::from_utf8(entry.strip_prefix(mark.as_slice())?).ok()?.parse().ok()
+        });
+        if let Some(sandbox) = sandbox {
+            let age = age(process);
+            let oldest = found.entry(sandbox).or_insert(age);
+            *oldest = age.max(*oldest);
+        }
+    }
+    found.into_iter().map(|(sandbox, age)| Listed { sandbox, age }).collect()
+}
+
+/// How long a process is there; zero where that cannot be read.
+fn age(process: Process) -> Duration {
+    let uptime = fs::read_to_string("/proc/uptime").ok();
+    let uptime = uptime.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    let began = Duration::from_secs(process.started / rustix::param::clock_ticks_per_second());
+    uptime
+        .and_then(|uptime| Duration::try_from_secs_f64(uptime).ok())
+        .map_or(Duration::ZERO, |uptime| uptime.saturating_sub(began))
 }
 
 /// The living processes of a sandbox.

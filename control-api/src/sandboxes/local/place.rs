@@ -32,6 +32,31 @@ pub(super) struct Place {
     pub(super) boot: String,
     /// The namespace that the process number belongs to.
     pub(super) namespace: String,
+    /// Who started it, and sees how it ends; absent: an earlier version did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) observer: Option<Observer>,
+}
+
+/// A control API on the place's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Observer {
+    pub(super) pid: i32,
+    pub(super) start_time: u64,
+}
+
+impl Observer {
+    fn here() -> Option<Self> {
+        let pid = i32::try_from(std::process::id()).ok()?;
+        Some(Self { pid, start_time: stat(pid)?.0 })
+    }
+
+    /// Whether another process than this one watches the place. Of its own ones this process knows
+    /// more than that.
+    fn watches(self) -> bool {
+        let another = Self::here().is_none_or(|here| here != self);
+        another
+            && matches!(stat(self.pid), Some((start, state)) if start == self.start_time && state != 'Z')
+    }
 }
 
 impl Place {
@@ -40,7 +65,8 @@ impl Place {
         let pid = i32::try_from(pid).ok()?;
         let (start_time, _) = stat(pid)?;
         let [host, boot, namespace] = machine();
-        Some(Self { pid, start_time, host, boot, namespace })
+        let observer = Observer::here();
+        Some(Self { pid, start_time, host, boot, namespace, observer })
     }
 
     /// A place as stored.
@@ -67,6 +93,9 @@ impl Place {
         }
         if self.is_alive() {
             Life::Alive
+        } else if self.observer.is_some_and(Observer::watches) {
+            // It will say how the worker ended; we would only see that it did.
+            Life::Unknown
         } else {
             Life::Gone(format!("the worker (process {}) is gone", self.pid))
         }
@@ -143,7 +172,7 @@ fn stat(pid: i32) -> Option<(u64, char)> {
 }
 
 /// This machine, its boot, and the namespace of our process numbers.
-fn machine() -> [String; 3] {
+pub(super) fn machine() -> [String; 3] {
     let read = |path| fs::read_to_string(path).map(|text| text.trim().to_owned());
     let namespace = fs::read_link("/proc/self/ns/pid").map(|target| target.display().to_string());
     [

@@ -274,3 +274,62 @@ fn worker_pids(sandbox: &str) -> Vec<rustix::process::Pid> {
     });
     pids.filter_map(rustix::process::Pid::from_raw).collect()
 }
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_a_failed_spec_with_the_cause_and_nothing_else() {
+    // In the order of a start: a directory, the log, the program.
+    let api = Running::with_worker("exit 0").await;
+    assert_eq!(api.get("/api/v1/specs").await.0, 200, "it is up, and has its data directory");
+    let sandboxes = api.config.data_dir.join("sandboxes");
+    std::fs::write(&sandboxes, "in the way").unwrap();
+    let why = failed_start(&api).await;
+    assert!(why.contains("sandboxes") && why.contains("could not be made"), "{why}");
+    assert!(sandboxes.is_file());
+    api.end().await;
+
+    let api = Running::with_settings("", |config| {
+        config.worker.program = "/no/such/program".into();
+    })
+    .await;
+    let why = failed_start(&api).await;
+    assert!(why.contains("/no/such/program could not be started"), "{why}");
+    let sandboxes = api.config.data_dir.join("sandboxes");
+    let of_one = std::fs::read_dir(&sandboxes).unwrap().next().unwrap().unwrap().path();
+    let left: Vec<_> = std::fs::read_dir(of_one).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["worker.log"], "no workspace, no state");
+    api.end().await;
+}
+
+/// Launches what cannot start; the cause, as the spec tells it.
+async fn failed_start(api: &Running) -> String {
+    let launch = json!({ "spec": { "description": "Idea" }, "run": { "restarts": 5 } });
+    let (status, problem) = api.post("/api/v1/specs/launch", &launch).await;
+    assert_eq!((status, &problem["type"]), (502, &json!("sandbox-start-failed")), "{problem}");
+    let (_, specs) = api.get("/api/v1/specs").await;
+    let spec = &specs["items"][0];
+    assert_eq!((&spec["status"], &spec["reason"]), (&json!("failed"), &json!("worker_error")));
+    let (_, sandboxes) = api.get("/api/v1/sandboxes").await;
+    let sandboxes = sandboxes["items"].as_array().unwrap();
+    assert_eq!(sandboxes.len(), 1, "what cannot start is not tried again by itself");
+    assert_eq!(sandboxes[0]["state"], "ended");
+    spec["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn only_places_of_the_deployment_are_listed() {
+    use super::leftovers::{LABEL, MARK, list};
+    let (ours, sandbox) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let mut child = std::process::Command::new("sleep")
+        .arg("600")
+        .env(LABEL, ours.to_string())
+        .env(MARK, sandbox.to_string())
+        .spawn()
+        .unwrap();
+    let listed = until("the place is listed", async || list(ours).first().copied()).await;
+    assert_eq!(listed.sandbox.0, sandbox);
+    assert!(listed.age < std::time::Duration::from_secs(60), "{listed:?}");
+    assert_eq!(list(uuid::Uuid::now_v7()), [], "another deployment's");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(list(ours), []);
+}

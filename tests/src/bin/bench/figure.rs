@@ -8,22 +8,36 @@ pub(crate) struct Figure {
     measured: Result<f64, String>,
     unit: &'static str,
     aim: Option<f64>,
+    more_is_better: bool,
     reference: Option<String>,
 }
 
 impl Figure {
     pub(crate) const fn new(metric: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { metric, measured: Ok(value), unit, aim: None, reference: None }
+        Self {
+            metric,
+            measured: Ok(value),
+            unit,
+            aim: None,
+            more_is_better: false,
+            reference: None,
+        }
     }
 
     /// One that could not be taken here, and why.
     pub(crate) const fn skipped(metric: &'static str, unit: &'static str, why: String) -> Self {
-        Self { metric, measured: Err(why), unit, aim: None, reference: None }
+        Self { metric, measured: Err(why), unit, aim: None, more_is_better: false, reference: None }
     }
 
     /// At most this much is aimed at.
     pub(crate) const fn aim(mut self, at_most: f64) -> Self {
         self.aim = Some(at_most);
+        self
+    }
+
+    /// At least this much is aimed at.
+    pub(crate) const fn at_least(mut self, aim: f64) -> Self {
+        (self.aim, self.more_is_better) = (Some(aim), true);
         self
     }
 
@@ -49,7 +63,7 @@ impl Figure {
         if let Some(aim) = self.aim {
             line["aim"] = json!(aim);
             if let Ok(value) = self.measured {
-                line["met"] = json!(value <= aim);
+                line["met"] = json!(if self.more_is_better { value >= aim } else { value <= aim });
             }
         }
         if let Some(reference) = &self.reference {
@@ -72,6 +86,7 @@ fn bench(metric: &str) -> &'static str {
     match metric.split('_').next() {
         Some("gateway") => "gateway",
         Some("steer") => "steer",
+        Some("ingest") => "ingest",
         _ => "footprint",
     }
 }

@@ -4,6 +4,7 @@
 //! cargo run --release -p specwright-tests --bin bench -- footprint
 //! cargo run --release -p specwright-tests --bin bench -- gateway
 //! cargo run --release -p specwright-tests --bin bench -- steer
+//! cargo run --release -p specwright-tests --bin bench -- ingest [--database URL]
 //! ```
 //! A line says what was measured, in which unit, what was aimed at and whether that was met; or why
 //! it was skipped. The figures mean something in a release build only, and the lines of another say
@@ -11,9 +12,11 @@
 //! 3 the programs to be measured could not be built.
 
 mod bare;
+mod database;
 mod figure;
 mod first_event;
 mod gateway;
+mod ingest;
 mod memory;
 mod overhead;
 mod programs;
@@ -41,7 +44,7 @@ struct Arguments {
     as_built: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Clone, PartialEq, Eq, Subcommand)]
 enum Bench {
     /// Times, memory and sizes of a run on this machine
     Footprint,
@@ -49,6 +52,12 @@ enum Bench {
     Gateway,
     /// How fast messages and interrupts reach the agent
     Steer,
+    /// How many events are taken in, beside what the database takes by itself
+    Ingest {
+        /// A database to measure on; without it a SQLite file and a PostgreSQL of their own
+        #[arg(long)]
+        database: Option<String>,
+    },
 }
 
 /// No measurement takes longer: the slowest, the overhead, takes a third of it on two busy cores.
@@ -56,8 +65,8 @@ const MEASUREMENT_AT_MOST: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let Arguments { bench, as_built } = Arguments::parse();
-    // The gateway is measured in this very process.
-    if bench != Bench::Gateway
+    // The gateway and ingest are measured in this very process.
+    if !matches!(bench, Bench::Gateway | Bench::Ingest { .. })
         && !as_built
         && let Err(error) = programs::build()
     {
@@ -77,6 +86,7 @@ fn main() -> ExitCode {
             Bench::Footprint => footprint().await,
             Bench::Gateway => take("gateway", gateway::figures()).await,
             Bench::Steer => take("steer", steer::figures()).await,
+            Bench::Ingest { database } => take("ingest", ingest::figures(database)).await,
         }
     };
     if local.block_on(&runtime, measured) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

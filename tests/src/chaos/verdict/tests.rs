@@ -20,6 +20,7 @@ fn right() -> Vec<EventView> {
 fn event(seq: u64, kind: &str, phase: Option<Phase>) -> EventView {
     EventView {
         position: seq,
+        spec_id: None,
         sandbox_id: Some(SANDBOX),
         event: RawEvent {
             seq,

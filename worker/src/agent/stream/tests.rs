@@ -1,6 +1,6 @@
 //! Lines of our own making, one per shape, and (where the folder is there) recorded ones.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 use crate::agent::turn::Turn;
@@ -133,10 +133,7 @@ fn answers_and_questions_of_the_control_protocol_are_no_facts() {
 
 /// Recorded lines of the real CLI are not part of the project; the test reads them where they are.
 fn transcripts() -> Option<PathBuf> {
-    let folder = std::env::var_os("SPECWRIGHT_TRANSCRIPTS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference/claude-transcripts"),
-        PathBuf::from,
-    );
+    let folder = PathBuf::from(std::env::var_os("SPECWRIGHT_TRANSCRIPTS")?);
     folder.is_dir().then_some(folder)
 }
 

@@ -98,13 +98,14 @@ async fn pause_and_stop_are_pushed_under_their_names_and_nothing_comes_behind_a_
 }
 
 #[tokio::test]
-async fn a_shutdown_ends_an_open_stream() {
+async fn a_shutdown_ends_an_open_stream_with_a_goodbye_and_nothing_else() {
     let api = Running::with_waiting_worker().await;
     let launched = api.launch(json!({})).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;
     let stream = Stream::open(&worker, "", None).await;
     let (rest, ()) = tokio::join!(stream.rest(), async { api.shut_down() });
-    assert!(!rest.contains("event:"), "{rest}");
+    let said: Vec<_> = rest.lines().filter(|line| !line.is_empty() && *line != ": here").collect();
+    assert_eq!(said, ["event: goodbye", "data: {\"resume\":\"0\"}"], "{rest}");
     drop(worker);
     api.end().await;
 }

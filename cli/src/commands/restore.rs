@@ -1,0 +1,50 @@
+//! `restore`: a copy that `backup` made, in the place of the SQLite database.
+//!
+//! Holds: nothing is asked, because nothing is lost: the database that was there is kept beside it,
+//! and the answer says where.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+use specwright_control_api::{RestoreError, restore};
+
+use super::Context;
+use super::backup::database;
+use crate::args::RestoreArgs;
+use crate::exit::{Exit, Failure};
+
+/// What `restore --json` says.
+#[derive(Serialize)]
+struct Done {
+    database: String,
+    /// Where the database that was there before is now.
+    aside: Option<String>,
+}
+
+/// Runs the command. It is not broken off half-way: Ctrl-C waits for its end.
+pub(super) async fn run(context: &mut Context, args: &RestoreArgs) -> Result<Exit, Failure> {
+    let database = database(context, args.database.as_deref());
+    let restored = restore(&database, &args.file, SystemTime::now().into()).await;
+    let aside = restored.map_err(failure)?.aside.map(|path| path.display().to_string());
+    if context.global.json {
+        context.out.json(&Done { database, aside });
+    } else {
+        context.out.line(format!("{} is restored to {database}", args.file.display()));
+        if let Some(aside) = aside {
+            context.out.line(format!("the database that was there before is kept as {aside}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn failure(error: RestoreError) -> Failure {
+    let exit = match &error {
+        RestoreError::NotSqlite
+        | RestoreError::Read { .. }
+        | RestoreError::NotACopy { .. }
+        | RestoreError::Damaged { .. } => Exit::Usage,
+        RestoreError::Open(_) | RestoreError::Replace { .. } => Exit::NotReady,
+        RestoreError::Store(_) => Exit::Failed,
+    };
+    Failure::of(exit, error)
+}

@@ -1,0 +1,239 @@
+//! The idle monitor: judges every living sandbox, keeps each change of its verdict with the evidence,
+//! and does what the policy says.
+//!
+//! What holds: the verdict and the step are made by pure functions of `shared` from what the store
+//! says; a step and its row are one transaction, so that a round that is broken off neither repeats
+//! nor forgets one. Ending comes last: the intent is stored first, and who finds it there goes on.
+
+use std::collections::HashMap;
+
+use specwright_shared::id::{MessageId, ProjectId, SandboxId};
+use specwright_shared::liveness::policy::{Action, History, is_alarming, outcome, policy};
+use specwright_shared::liveness::{Observation, Settings, Verdict, judge};
+use specwright_shared::outcome::Outcome;
+use specwright_shared::time::Timestamp;
+use specwright_shared::wire::event::{Event, SandboxJudged};
+use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageText, NewMessage};
+use uuid::Uuid;
+
+use crate::app::{Api, App};
+use crate::breaker;
+use crate::run::Run;
+use crate::sandboxes::lost;
+use crate::store::liveness::Watched;
+use crate::store::sandbox::Sandbox;
+use crate::store::{self, StoreError, Write};
+
+/// Who speaks in the messages of a step.
+const SENDER: &str = "liveness";
+/// How long such a message is worth anything.
+const WORTH: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Looks once.
+pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
+    let mut session = app.store.read().await?;
+    let sandboxes = store::sandbox::not_ended(&mut session).await?;
+    drop(session);
+    let mut settings = HashMap::new();
+    let mut did = 0;
+    for sandbox in sandboxes {
+        did += u64::from(look(app, sandbox.id, &mut settings).await?);
+    }
+    Ok(did)
+}
+
+/// What a sandbox is at now.
+pub(crate) fn verdict(
+    app: &Api,
+    sandbox: &Sandbox,
+    settings: &Settings,
+    now: Timestamp,
+) -> Verdict {
+    let seen = Observation {
+        created_at: sandbox.created_at,
+        ended_at: sandbox.ended_at,
+        heartbeat_at: sandbox.heartbeat_at,
+        listening_since: app.presence.since(now),
+        signals: sandbox.heartbeat.as_ref().and_then(|heartbeat| heartbeat.signals.as_ref()),
+    };
+    judge(&seen, now, &settings.limits())
+}
+
+/// Judges one sandbox, and takes a step if one is due. Says whether anything was written.
+async fn look(
+    app: &App,
+    id: SandboxId,
+    known: &mut HashMap<ProjectId, Settings>,
+) -> Result<bool, StoreError> {
+    let now = app.now();
+    let mut session = app.store.read().await?;
+    // As it is now, not as it was when the round began: ending the ones before takes its time.
+    let found = store::sandbox::find(&mut session, id).await?;
+    let Some(sandbox) = found.filter(|found| found.ended_at.is_none()) else { return Ok(false) };
+    let sandbox = &sandbox;
+    let Some(spec) = store::spec::find(&mut session, sandbox.spec_id).await? else {
+        return Ok(false);
+    };
+    let settings = match known.get(&spec.project_id) {
+        Some(settings) => settings.clone(),
+        None => {
+            let settings = app.settings_of(&mut session, spec.project_id).await?;
+            known.insert(spec.project_id, settings.clone());
+            settings
+        }
+    };
+    let Some(watched) = store::liveness::find(&mut session, sandbox.id).await? else {
+        return Ok(false);
+    };
+    let verdict = verdict(app, sandbox, &settings, now);
+    let (history, alarm_since) = if is_alarming(verdict.kind) {
+        let since = watched.alarm_since.unwrap_or(now);
+        let steps = store::liveness::steps(&mut session, sandbox.id).await?;
+        (history(&steps, &watched, since, now), Some(since))
+    } else {
+        (History::default(), None)
+    };
+    let over = breaker::overspent(&mut session, &spec, &settings, now).await?;
+    drop(session);
+
+    let action = policy(&verdict, &history, &settings);
+    let held = watched.hold.as_ref().is_some_and(|hold| hold.until > now);
+    if let Some(over) = over.filter(|_| sandbox.stop_reason.is_none() && !held) {
+        let mut write = app.store.write().await?;
+        let outcome = Outcome::BudgetExceeded;
+        store::liveness::intend_end(&mut write, sandbox.id, outcome, &over).await?;
+        write.commit().await?;
+        return Ok(true);
+    }
+    if action.is_none() && watched.verdict == Some(verdict.kind) {
+        return Ok(false);
+    }
+    let step = Step { sandbox, watched: &watched, verdict: &verdict, action, alarm_since, now };
+    if !step.write(app).await? {
+        return Ok(false);
+    }
+    if action == Some(Action::End) {
+        app.provider.end(app, sandbox.id, sandbox.place.as_ref()).await;
+        // It counts as what the first step that asked for it said.
+        lost::end_unreported(app, sandbox.id, Outcome::Lost, &because(&verdict)).await?;
+    }
+    Ok(true)
+}
+
+fn history(
+    steps: &[(Timestamp, Action)],
+    watched: &Watched,
+    alarm_since: Timestamp,
+    now: Timestamp,
+) -> History {
+    let of_this_alarm = || steps.iter().filter(|(at, _)| *at >= alarm_since);
+    let soft = steps.iter().filter(|(_, action)| action.is_soft()).count();
+    History {
+        alarm: now.since(alarm_since),
+        hardest: of_this_alarm()
+            .map(|(_, action)| *action)
+            // An end that was broken off is done again.
+            .filter(|action| *action != Action::End)
+            .max(),
+        last_step: of_this_alarm().next_back().map(|(at, _)| now.since(*at)),
+        soft_steps: u32::try_from(soft).unwrap_or(u32::MAX),
+        held: watched.hold.as_ref().is_some_and(|hold| hold.until > now),
+    }
+}
+
+/// A new verdict, and what is done about it.
+struct Step<'a> {
+    sandbox: &'a Sandbox,
+    watched: &'a Watched,
+    verdict: &'a Verdict,
+    action: Option<Action>,
+    alarm_since: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl Step<'_> {
+    /// Stores it. `false`: the sandbox has ended meanwhile.
+    async fn write(&self, app: &App) -> Result<bool, StoreError> {
+        let id = self.sandbox.id;
+        let mut write = app.store.write().await?;
+        let Some(mut run) = Run::lock(&mut write, id, self.now).await? else { return Ok(false) };
+        if run.sandbox.ended_at.is_some() {
+            return Ok(false);
+        }
+        // It may have been heard since the look: then that is to be judged, with the next one.
+        if self.action.is_some() && run.sandbox.heartbeat_at != self.sandbox.heartbeat_at {
+            return Ok(false);
+        }
+        // Or held.
+        let watched = store::liveness::find(&mut write, id).await?;
+        let held =
+            watched.and_then(|watched| watched.hold).is_some_and(|hold| hold.until > self.now);
+        if held && self.action.is_some_and(|action| action > Action::Nudge) {
+            return Ok(false);
+        }
+        let (verdict, action) = (self.verdict, self.action);
+        store::liveness::judged(&mut write, id, verdict, action, self.alarm_since, self.now)
+            .await?;
+        self.act(&mut write).await?;
+        let was = self.watched.verdict.is_some_and(is_alarming);
+        if action.is_some() || was != is_alarming(verdict.kind) {
+            let event = SandboxJudged { sandbox_id: id, verdict: verdict.clone(), action };
+            let phase = run.spec.current_phase;
+            run.record_own(&Event::SandboxJudged(event), Some(phase));
+            run.save(&mut write).await?;
+        }
+        write.commit().await?;
+        if let Some(action) = action {
+            let (action, reason) = (action.as_str(), because(verdict));
+            tracing::warn!(sandbox = %id, spec = %run.spec.id, action, reason, "a step was taken");
+        }
+        Ok(true)
+    }
+
+    async fn act(&self, write: &mut Write) -> Result<(), StoreError> {
+        let id = self.sandbox.id;
+        match self.action {
+            None => Ok(()),
+            Some(Action::Nudge) => self.say(write, MessageKind::System).await,
+            Some(Action::Interrupt) => self.say(write, MessageKind::Interrupt).await,
+            Some(Action::SaveWork | Action::End) => {
+                let outcome = outcome(self.verdict.kind);
+                store::liveness::intend_end(write, id, outcome, &because(self.verdict)).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn say(&self, write: &mut Write, kind: MessageKind) -> Result<(), StoreError> {
+        let text = format!(
+            "Seen from outside, {}. If you are waiting for something that will not come, stop \
+             waiting for it; then go on with the task.",
+            because(self.verdict)
+        );
+        let Ok(text) = MessageText::new(text) else { return Ok(()) };
+        let new = NewMessage {
+            id: None,
+            kind,
+            text,
+            deliver: Deliver::Next,
+            expires_at: Some(self.now.plus(WORTH)),
+            phase: None,
+            cancel_queued: false,
+        };
+        let id = self.sandbox.id;
+        let Some(position) = store::sandbox::next_message(write, id).await? else { return Ok(()) };
+        let sender = Some(SENDER.to_owned());
+        let message = Message::queued(MessageId(Uuid::now_v7()), position, &new, sender, self.now);
+        store::message::insert(write, id, &message).await
+    }
+}
+
+/// A verdict in one clause, with its decisive fact.
+fn because(verdict: &Verdict) -> String {
+    let fact = verdict.evidence.first().map(|fact| {
+        let limit = fact.limit_ms.map(|limit| format!(" of {} s", limit / 1000));
+        let (signal, seconds) = (fact.signal.replace('_', " "), fact.age_ms / 1000);
+        format!(" ({signal}: {seconds} s{})", limit.unwrap_or_default())
+    });
+    format!("the run is {}: {}{}", verdict.kind, verdict.reason, fact.unwrap_or_default())
+}

@@ -1,0 +1,2 @@
+//! Who did what.
+pub(crate) mod list;

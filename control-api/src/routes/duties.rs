@@ -1,0 +1,3 @@
+//! Background duties.
+
+pub(crate) mod list;

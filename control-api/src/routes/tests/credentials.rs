@@ -1,0 +1,135 @@
+//! Credentials: kept sealed, given to the worker at its hello, shown to nobody.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::access::user;
+use crate::auth::SealKeys;
+use crate::testing::worker::{Worker, token_of};
+use crate::testing::{OWNER_TOKEN, Running, WAITING_WORKER};
+
+const KEY_ONE: &str = "0000000000000000000000000000000000000000000000000000000000000001";
+const KEY_TWO: &str = "0000000000000000000000000000000000000000000000000000000000000002";
+const GITHUB: &str = "ghp_githubsecret0123456789";
+const MODEL: &str = "sk-ant-api03-modelsecret0123456789";
+
+async fn with_keys(keys: &str) -> Running {
+    let keys = Arc::new(SealKeys::parse(keys).unwrap());
+    Running::with_settings(WAITING_WORKER, |config| config.seal_keys = Some(keys)).await
+}
+
+async fn put(api: &Running, path: &str, token: &str, value: &str) -> (u16, Value) {
+    api.request("PUT", path, token, Some(&json!({ "value": value }))).await
+}
+
+#[tokio::test]
+async fn a_worker_gets_its_projects_keys_before_its_owners_and_nobody_else_gets_any() {
+    let api = with_keys(KEY_ONE).await;
+    let ada = user(&api, "ada").await;
+    let idea = json!({ "spec": { "description": "an idea" } });
+    let (_, launched) = api.request("POST", "/api/v1/specs/launch", &ada, Some(&idea)).await;
+    let project = launched["spec"]["project_id"].as_str().unwrap();
+    let of_project = format!("/api/v1/projects/{project}/credentials");
+    let (status, set) = put(&api, &format!("{of_project}/github_token"), &ada, GITHUB).await;
+    assert_eq!((status, &set["last_four"]), (200, &json!("6789")), "{set}");
+    assert_eq!(set["set_by"], "ada");
+    let own = put(&api, "/api/v1/credentials/github_token", &ada, "ghp_of-ada-0123456789").await;
+    assert_eq!(own.0, 200);
+    assert_eq!(put(&api, "/api/v1/credentials/model_api_key", &ada, MODEL).await.0, 200);
+    let (status, wrong) = put(&api, "/api/v1/credentials/github_token", &ada, MODEL).await;
+    assert_eq!(status, 422);
+    assert!(!wrong.to_string().contains("modelsecret"), "{wrong}");
+
+    let sandbox = launched["sandbox_id"].as_str().unwrap().parse().unwrap();
+    let mut worker = Worker::hello(&api, sandbox).await;
+    let given = &worker.welcome.credentials;
+    let revealed = |secret: &Option<specwright_shared::wire::credential::SecretText>| {
+        secret.as_ref().map(|secret| secret.reveal().to_owned())
+    };
+    assert_eq!(revealed(&given.github_token).as_deref(), Some(GITHUB), "the project's comes first");
+    assert_eq!(revealed(&given.model_api_key).as_deref(), Some(MODEL));
+    assert_eq!(given.model_oauth_token, None);
+    let environment = std::fs::read_to_string(api.sandbox_dir(sandbox).join("state/env")).unwrap();
+    assert!(!environment.contains("githubsecret") && !environment.contains("modelsecret"));
+
+    // What a worker repeats of them by mistake is not stored.
+    let said = format!("the keys are {GITHUB} and {MODEL}");
+    let line = worker.event("spec.progress", None, json!({ "message": said }));
+    worker.report(&[line]).await;
+    let spec = launched["spec"]["id"].as_str().unwrap();
+    let mut shown = String::new();
+    for path in [
+        of_project.as_str(),
+        "/api/v1/credentials",
+        &format!("/api/v1/specs/{spec}/events"),
+        &format!("/api/v1/sandboxes/{sandbox}"),
+        &format!("/api/v1/projects/{project}/audit"),
+    ] {
+        let (status, answer) = api.request("GET", path, &ada, None::<&()>).await;
+        assert_eq!(status, 200, "{path}");
+        shown.push_str(&answer.to_string());
+    }
+    assert!(shown.contains("the keys are [redacted] and [redacted]"), "{shown}");
+    let file = api.config.data_dir.join("specwright.db");
+    for name in [file.clone(), file.with_extension("db-wal")] {
+        let bytes = std::fs::read(&name).unwrap_or_default();
+        for secret in ["githubsecret", "modelsecret"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found && !shown.contains(secret), "{secret} is in {}", name.display());
+        }
+    }
+    // Another project's run gets none of them.
+    let other = api.launch(json!({})).await;
+    assert!(Worker::hello(&api, other.sandbox_id).await.welcome.credentials.is_empty());
+    api.end().await;
+}
+
+#[tokio::test]
+async fn keys_are_rotated_while_everything_stays_readable() {
+    let api = with_keys(KEY_ONE).await;
+    let rotate = "/api/v1/credentials/rotate";
+    assert_eq!(put(&api, "/api/v1/credentials/github_token", OWNER_TOKEN, GITHUB).await.0, 200);
+    let (_, nothing) = api.post(rotate, &json!({})).await;
+    assert_eq!((&nothing["resealed"], &nothing["unchanged"]), (&json!(0), &json!(1)));
+
+    let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO])).await;
+    let (status, problem) = api.post(rotate, &json!({})).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("no-seal-key")));
+    assert!(problem["detail"].as_str().unwrap().contains("ends in 6789"), "{problem}");
+    // A run that cannot have its keys is told so, and does not start without them.
+    let launched = api.launch(json!({})).await;
+    let hello = json!({ "protocol": 1, "worker_version": "t", "boot_id": uuid::Uuid::now_v7() });
+    let path = format!("/api/v1/sandboxes/{}/hello", launched.sandbox_id);
+    let token = token_of(&api, launched.sandbox_id).await;
+    let (status, problem) = api.request("POST", &path, &token, Some(&hello)).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("no-seal-key")), "{problem}");
+    let failed = api.until_spec(launched.spec.id, "failed").await;
+    assert_eq!(failed["reason"], "worker_error");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("a credential (github_token) cannot be opened"), "{message}");
+
+    let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO, KEY_ONE])).await;
+    let (_, rotated) = api.post(rotate, &json!({})).await;
+    assert_eq!((&rotated["resealed"], &rotated["unchanged"]), (&json!(1), &json!(0)));
+    let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO])).await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    let given = worker.welcome.credentials.github_token.as_ref();
+    assert_eq!(given.map(|secret| secret.reveal()), Some(GITHUB));
+    api.end().await;
+}
+
+fn keys(keys: &[&str]) -> Option<Arc<SealKeys>> {
+    Some(Arc::new(SealKeys::parse(&keys.join(",")).unwrap()))
+}
+
+#[tokio::test]
+async fn without_a_key_to_seal_with_none_is_taken() {
+    let api = Running::with_waiting_worker().await;
+    let path = "/api/v1/credentials/github_token";
+    let (status, problem) = put(&api, path, OWNER_TOKEN, GITHUB).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("no-seal-key")));
+    assert!(problem["detail"].as_str().unwrap().contains("SPECWRIGHT_SEAL_KEY_FILE"));
+    api.end().await;
+}

@@ -1,0 +1,104 @@
+//! `POST /tokens`: a token of one's own, shown once.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use http::StatusCode;
+use specwright_shared::id::{ProjectId, TokenId, UserId};
+use specwright_shared::wire::access::{Deed, NewToken, TokenKind, TokenMade, TokenView};
+use specwright_shared::wire::problem::ProblemType;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::{About, Person, UserToken};
+use crate::extract::Body;
+use crate::problem::{Refusal, impl_answer};
+use crate::store::token::NewRow;
+use crate::store::{self, StoreError};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error("there is no user {0}")]
+    NotFound(UserId),
+    #[error("only an administrator makes tokens of the kind `admin`")]
+    NotAdmin,
+    #[error("a token of the kind `admin` is for all projects; leave `project_id` out")]
+    AdminOfProject,
+    #[error("`project_id`: there is no project {0} that this user belongs to")]
+    NoProject(ProjectId),
+    #[error("`expires_at` has passed; give a later time or none")]
+    TooLate,
+    #[error("no random bytes can be had for a token")]
+    Random(#[from] getrandom::Error),
+    #[error("the token could not be stored")]
+    Store(#[from] StoreError),
+}
+
+impl Refusal for CreateError {
+    fn kind(&self) -> ProblemType {
+        match self {
+            Self::NotFound(_) => ProblemType::NotFound,
+            Self::NotAdmin => ProblemType::Forbidden,
+            Self::AdminOfProject | Self::NoProject(_) | Self::TooLate => {
+                ProblemType::InvalidRequest
+            }
+            Self::Random(_) | Self::Store(_) => ProblemType::Internal,
+        }
+    }
+}
+impl_answer!(CreateError);
+
+/// Makes one.
+pub(crate) async fn handler(
+    State(app): State<App>,
+    person: Person,
+    Body(new): Body<NewToken>,
+) -> Result<(StatusCode, Extension<About>, Json<TokenMade>), CreateError> {
+    make(&app, &person, person.user, new).await
+}
+
+/// Makes a token of a user, as far as who asks may: no token makes a wider one than itself.
+pub(crate) async fn make(
+    app: &App,
+    by: &Person,
+    user: UserId,
+    new: NewToken,
+) -> Result<(StatusCode, Extension<About>, Json<TokenMade>), CreateError> {
+    let now = app.now();
+    if new.expires_at.is_some_and(|at| at <= now) {
+        return Err(CreateError::TooLate);
+    }
+    if new.kind == TokenKind::Admin {
+        // The kind is in the body, where the guard does not look.
+        if !Deed::Administer.open_to(by.kind) {
+            return Err(CreateError::NotAdmin);
+        }
+        if new.project_id.is_some() {
+            return Err(CreateError::AdminOfProject);
+        }
+    }
+    let token = UserToken::generate()?;
+    let mut write = app.store.write().await?;
+    let of = store::user::find(&mut write, user).await?.ok_or(CreateError::NotFound(user))?;
+    if let Some(project) = new.project_id {
+        let role = store::member::role(&mut write, project, user).await?;
+        role.ok_or(CreateError::NoProject(project))?;
+    }
+    let view = TokenView {
+        id: TokenId(Uuid::now_v7()),
+        user: of.name,
+        kind: new.kind,
+        project_id: new.project_id,
+        name: new.name.to_string(),
+        created_at: now,
+        expires_at: new.expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let row = NewRow { view: view.clone(), user, hash: token.hash() };
+    store::token::insert(&mut write, &row).await?;
+    write.commit().await?;
+    let about = About { thing: Some(view.id.0), project: view.project_id };
+    let made = TokenMade { view, token: token.into_secret() };
+    Ok((StatusCode::CREATED, Extension(about), Json(made)))
+}

@@ -1,0 +1,65 @@
+//! Whether a run that lost its sandbox goes on in another one.
+//!
+//! What holds: nobody asked the run to stop; a control API that lives as long as one command takes up
+//! only what it watches itself; the ending is one after which runs are started again;
+//! the bound of the run, or of its project, is not used up; the spec's breaker is closed. The token of
+//! the next sandbox is made when its place is ([`crate::reconcile`], `unstarted`): until then none
+//! opens it.
+
+use specwright_shared::id::SandboxId;
+use specwright_shared::liveness::policy::restarts;
+use specwright_shared::outcome::Outcome;
+use specwright_shared::phase::SandboxState;
+use specwright_shared::wire::spec::RunOptions;
+use uuid::Uuid;
+
+use crate::app::Api;
+use crate::auth::SandboxToken;
+use crate::breaker;
+use crate::run::Run;
+use crate::store::sandbox::NewSandbox;
+use crate::store::{self, StoreError, Write};
+
+/// The sandbox that is to go on, and which restart it is.
+pub(super) async fn wanted(
+    app: &Api,
+    write: &mut Write,
+    run: &Run,
+    outcome: Outcome,
+) -> Result<Option<(NewSandbox, u32)>, StoreError> {
+    let sandbox = &run.sandbox;
+    if !app.makes_places() || sandbox.state == SandboxState::Ended {
+        return Ok(None);
+    }
+    if !app.provider.places_outlive_us() && !app.provider.observes(sandbox.id) {
+        return Ok(None);
+    }
+    let Some(watched) = store::liveness::find(write, sandbox.id).await? else { return Ok(None) };
+    // A person asked it to stop, or to pause: what is lost then is not to go on.
+    let by_a_person = sandbox.stop_reason.is_some() && watched.stop_outcome.is_none();
+    if by_a_person || sandbox.pause_requested {
+        return Ok(None);
+    }
+    let settings = app.settings_of(write, run.spec.project_id).await?;
+    if !restarts(outcome, watched.restart, sandbox.options.restarts, &settings) {
+        return Ok(None);
+    }
+    if let Some(why) = breaker::open(write, &run.spec, &settings, run.now()).await? {
+        tracing::warn!(spec = %run.spec.id, why, "a run is not started again");
+        return Ok(None);
+    }
+    let Ok(token) = SandboxToken::generate() else { return Ok(None) };
+    let next = NewSandbox {
+        id: SandboxId(Uuid::now_v7()),
+        spec_id: run.spec.id,
+        provider: app.provider.name(),
+        // Nobody has it: who makes the place makes another one.
+        token_hash: token.hash(),
+        lease_expires_at: run.now().plus(app.lease),
+        agent: sandbox.agent.clone(),
+        // What was to be done anew was set aside when the run was asked for.
+        options: RunOptions { from: None, ..sandbox.options.clone() },
+        created_at: run.now(),
+    };
+    Ok(Some((next, watched.restart + 1)))
+}

@@ -1,0 +1,128 @@
+//! What the database does to us, and what becomes of it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde_json::Value;
+use specwright_shared::id::SpecId;
+use tokio::sync::Barrier;
+
+use super::new_spec;
+use crate::store::postgres_server::PostgresServer;
+use crate::store::trouble::{self, Trouble, trouble};
+use crate::store::{Session, Store, StoreError, spec};
+use crate::testing::{OWNER_TOKEN, Running, until};
+
+/// Only a server has several writers, and connections that can be lost.
+pub(super) async fn what_is_done_about_faults(store: &Store) {
+    store.answers().await.unwrap();
+    if matches!(store.read().await.unwrap(), Session::Sqlite(_)) {
+        return;
+    }
+    sessions_are_limited(store).await;
+    of_two_that_wait_for_each_other_both_come_through(store).await;
+    what_a_lost_connection_broke_off_is_done_again(store).await;
+    a_statement_that_takes_too_long_is_ended(store).await;
+}
+
+async fn sessions_are_limited(store: &Store) {
+    let mut session = store.read().await.unwrap();
+    for (show, limit) in [
+        ("SHOW statement_timeout", "20s"),
+        ("SHOW lock_timeout", "8s"),
+        ("SHOW idle_in_transaction_session_timeout", "30s"),
+    ] {
+        let (value,): (String,) = session.query(show).fetch_one().await.unwrap();
+        assert_eq!(value, limit, "{show}");
+    }
+}
+
+async fn of_two_that_wait_for_each_other_both_come_through(store: &Store) {
+    let (one, two) = (new_spec(store).await.id, new_spec(store).await.id);
+    let (both, tries) = (Barrier::new(2), Cell::new(0));
+    let in_turn = async |ids: [SpecId; 2]| {
+        let first = Cell::new(true);
+        let operation = async || {
+            tries.set(tries.get() + 1);
+            let mut write = store.write().await?;
+            spec::lock(&mut write, ids[0]).await?;
+            // They meet once: whoever comes again is alone.
+            if first.replace(false) {
+                both.wait().await;
+            }
+            spec::lock(&mut write, ids[1]).await?;
+            write.commit().await
+        };
+        trouble::again("a test", operation).await
+    };
+    let (first, second) = tokio::join!(in_turn([one, two]), in_turn([two, one]));
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(tries.get(), 3, "one of the two was given up, and done again");
+}
+
+async fn what_a_lost_connection_broke_off_is_done_again(store: &Store) {
+    let id = new_spec(store).await.id;
+    let tries = Cell::new(0);
+    let operation = async || {
+        tries.set(tries.get() + 1);
+        let mut write = store.write().await?;
+        let mut row = spec::lock(&mut write, id).await?.unwrap();
+        row.message = Some(format!("try {}", tries.get()));
+        spec::save(&mut write, &row).await?;
+        if tries.get() == 1 {
+            let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+            write.query(end).execute().await?;
+        }
+        write.commit().await
+    };
+    trouble::again("a test", operation).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let row = spec::find(&mut session, id).await.unwrap().unwrap();
+    assert_eq!((tries.get(), row.message.as_deref()), (2, Some("try 2")));
+}
+
+async fn a_statement_that_takes_too_long_is_ended(store: &Store) {
+    let mut write = store.write().await.unwrap();
+    write.query("SET LOCAL statement_timeout = '50ms'").execute().await.unwrap();
+    let error: StoreError = write.query("SELECT pg_sleep(20)").execute().await.unwrap_err();
+    assert_eq!(trouble(&error), Some(Trouble::Busy), "{error:?}");
+}
+
+/// A database that is made while we wait for it.
+pub(super) async fn a_database_that_comes_late_is_waited_for(address: &str) {
+    let late = format!("{}/late", address.strip_suffix("/postgres").unwrap());
+    let refused = Store::open(&late).await.unwrap_err().to_string();
+    assert!(refused.contains("there is no database of that name"), "{refused}");
+    let store = Store::open(address).await.unwrap();
+    let (opened, ()) = tokio::join!(Store::open_within(&late, Duration::from_secs(60)), async {
+        // No transaction around it: PostgreSQL makes databases outside of them.
+        let crate::store::engine::Engine::Postgres(pool) = &store.engine else { return };
+        sqlx::query("CREATE DATABASE late").execute(pool).await.unwrap();
+    });
+    opened.unwrap().close().await;
+    store.close().await;
+}
+
+/// A request while the server is away, and one after it came back.
+pub(super) async fn a_request_without_a_database_is_told_when_to_come_again(
+    server: &PostgresServer,
+) {
+    let api = Running::on(server.address()).await;
+    let ask = async || {
+        let asked = api.http.get(format!("{}/api/v1/specs", api.base)).bearer_auth(OWNER_TOKEN);
+        let answer = asked.send().await.unwrap();
+        let wait =
+            answer.headers().get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), wait, answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(ask().await.0, 200);
+    server.stop();
+    let (status, wait, problem) = ask().await;
+    assert_eq!((status, wait.as_deref()), (503, Some("2")), "{problem}");
+    assert_eq!(problem["type"], "unavailable");
+    server.start_again();
+    let back = async || (ask().await.0 == 200).then_some(());
+    until("requests are answered again", back).await;
+    api.end().await;
+}

@@ -1,0 +1,67 @@
+//! No function of the store is left out of the contract.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Functions that the contract calls through another one, which does more in the same transaction.
+const THROUGH: [(&str, &str); 4] = [
+    ("plan::materialise", "ingest("),
+    ("spec::insert", "spec_intake::take("),
+    ("engine::fetch_all", ".fetch_optional("),
+    ("engine::fetch_optional", ".fetch_one("),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_function_of_the_store_is_in_the_contract() {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut files = Vec::new();
+    sources(&store, &mut files);
+    let is_test = |path: &PathBuf| {
+        let path = path.strip_prefix(&store).unwrap();
+        path.starts_with("contract")
+            || path == Path::new("contract.rs")
+            || path.ends_with("postgres_server.rs")
+    };
+    let (tests, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_test);
+    let contract: String = tests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let (mut seen, mut missing) = (0, Vec::new());
+    for path in files {
+        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut before = "";
+        for line in text.lines() {
+            let function = line.trim_start().strip_prefix("pub(crate) async fn ");
+            if let Some(name) = function.filter(|_| before.trim() != "#[cfg(test)]") {
+                let name: String =
+                    name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let path = format!("{module}::{name}");
+                seen += 1;
+                let method = line.starts_with(' ')
+                    && [format!(".{name}("), format!("::{name}(")]
+                        .iter()
+                        .any(|call| contract.contains(call));
+                let through = THROUGH.iter().find(|(function, _)| *function == path);
+                let is_named = method
+                    || contract.contains(&format!("{path}("))
+                    || through.is_some_and(|(_, caller)| contract.contains(caller));
+                if !is_named {
+                    missing.push(path);
+                }
+            }
+            before = line;
+        }
+    }
+    assert!(seen > 60, "only {seen} functions were found: is the store elsewhere now?");
+    assert!(missing.is_empty(), "not in the contract: {missing:?}");
+}

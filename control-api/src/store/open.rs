@@ -1,0 +1,232 @@
+//! Opening a database: waiting for one that is not there yet, the limits of what it may take, and its
+//! schema.
+//!
+//! What holds: a schema is brought up to date by one process at a time (an advisory lock there, a lock
+//! on a file here); one that knows steps which this program does not know is not touched. While a
+//! SQLite file is open, others can see that ([`super::held`]).
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::engine::Engine;
+use super::held::{Held, alone};
+use super::turn::Turns;
+use super::{Store, StoreError};
+
+/// How many readers SQLite gets. Reads are short; four keep two cores busy and the memory small.
+const SQLITE_READERS: u32 = 4;
+/// How many connections one control API holds to PostgreSQL, whose default is 100 for everyone.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a writer waits for another process's write to the same SQLite file.
+const SQLITE_BUSY: Duration = Duration::from_secs(10);
+/// How long a server may take to let us in, once.
+const REACH: Duration = Duration::from_secs(10);
+/// How long to wait before a server that is not there is asked again.
+const REACH_AGAIN: Duration = Duration::from_millis(500);
+/// How often the log says that we still wait.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// How long to wait for a free connection of a SQLite file: a little longer than its writer may wait.
+const SQLITE_ACQUIRE: Duration = Duration::from_secs(15);
+/// How long to wait for a free connection to a server, or for one that is gone to come back: who asks
+/// is told to come again rather than left waiting, and finds a replica that has one.
+const POSTGRES_ACQUIRE: Duration = Duration::from_secs(5);
+
+/// What PostgreSQL is to hold our sessions to; an address may say otherwise (`?options=-c …`).
+///
+/// A statement: the slowest of ours take a second on ten million rows; a request ends after 30 s. A
+/// lock: transactions of ours hold one for milliseconds, so whoever waits longer waits for something
+/// broken. Idle inside a transaction: a replica that is frozen in one would keep others from a spec,
+/// and every stream of everything from going on.
+const LIMITS: [(&str, &str); 3] = [
+    ("statement_timeout", "20s"),
+    ("lock_timeout", "8s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+];
+
+static SQLITE_SCHEMA: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_SCHEMA: Migrator = sqlx::migrate!("../migrations/postgres");
+
+impl Store {
+    /// Opens the database at `sqlite://…` or `postgres://…` and brings its schema up to date. A
+    /// missing SQLite file is made; its directory must be there.
+    pub(crate) async fn open(address: &str) -> Result<Self, StoreError> {
+        Self::open_within(address, Duration::ZERO).await
+    }
+
+    /// The same; for a server that is not there yet it waits, and says so on the log.
+    pub(crate) async fn open_within(address: &str, patience: Duration) -> Result<Self, StoreError> {
+        if let Some(path) = address.strip_prefix("sqlite://") {
+            open_sqlite(Path::new(path)).await
+        } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
+            open_postgres(address, patience).await
+        } else {
+            // Not the whole: an address may hold a password.
+            let start = address.split("://").next().unwrap_or_default();
+            Err(StoreError::Address(start.chars().take(60).collect()))
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
+    let failed = |error| StoreError::Open(path.display().to_string(), error);
+    let io = |error| failed(sqlx::Error::Io(error));
+    let held = Held::open(path).await.map_err(io)?;
+    // Made here, because SQLite would make it readable for all; it gives the files that it puts
+    // beside it the same mode.
+    crate::private::private_file(path).map_err(io)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged event must survive a power cut, and the worker forgets what was
+        // acknowledged: so every commit reaches the disk. NORMAL would lose the last ones.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(SQLITE_BUSY);
+    let alone = alone(path).await.map_err(io)?;
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(SQLITE_ACQUIRE)
+        .connect_with(options.clone())
+        .await
+        .map_err(failed)?;
+    SQLITE_SCHEMA.run(&writer).await.map_err(not_migrated)?;
+    drop(alone);
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(SQLITE_ACQUIRE)
+        .connect_with(options.create_if_missing(false).read_only(true))
+        .await
+        .map_err(failed)?;
+    let writer = Turns::at(writer);
+    Ok(Store::on(Engine::Sqlite { writer, readers, held: held.into() }))
+}
+
+async fn open_postgres(address: &str, patience: Duration) -> Result<Store, StoreError> {
+    let failed = |error| StoreError::Open("postgres://…".to_owned(), error);
+    let options: PgConnectOptions = address.parse().map_err(failed)?;
+    // One connection first: a pool tries a refused one again until its patience ends, and then
+    // says only that it ended.
+    reach(&options, patience).await?.close().await.map_err(failed)?;
+    // Without our limits: a step of the schema may take minutes.
+    let schema = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(failed)?;
+    POSTGRES_SCHEMA.run(&schema).await.map_err(not_migrated)?;
+    schema.close().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(POSTGRES_ACQUIRE)
+        .connect_with(limited(options))
+        .await
+        .map_err(failed)?;
+    Ok(Store::on(Engine::Postgres(pool)))
+}
+
+/// The same with our limits, but for those that the address sets.
+fn limited(options: PgConnectOptions) -> PgConnectOptions {
+    let given = options.get_options().unwrap_or_default().to_owned();
+    options.options(LIMITS.into_iter().filter(|(name, _)| !given.contains(name)))
+}
+
+/// The newest step of our schema on SQLite.
+pub(super) fn newest_sqlite_step() -> i64 {
+    SQLITE_SCHEMA.iter().map(|step| step.version).max().unwrap_or_default()
+}
+
+fn not_migrated(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(step) => StoreError::NewerSchema(step),
+        other => StoreError::Migrate(other),
+    }
+}
+
+/// Connects; waits for a server that is not there yet.
+async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, StoreError> {
+    let place = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let begin = Instant::now();
+    let mut said: Option<Instant> = None;
+    loop {
+        let Absent { why, may_come, source } = match connect(options).await {
+            Ok(connection) => return Ok(connection),
+            Err(absent) => absent,
+        };
+        if !may_come || begin.elapsed() >= patience {
+            let waited = begin.elapsed().as_secs();
+            let waited = if waited > 0 { format!(" (waited {waited} s)") } else { String::new() };
+            return Err(StoreError::Unreachable { place, why: format!("{why}{waited}"), source });
+        }
+        if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            let left = patience.saturating_sub(begin.elapsed()).as_secs();
+            tracing::warn!(place, why, "waiting for PostgreSQL, at most {left} s more");
+            said = Some(Instant::now());
+        }
+        tokio::time::sleep(REACH_AGAIN).await;
+    }
+}
+
+/// Why there is no connection, in words.
+struct Absent {
+    why: &'static str,
+    /// Whether that may change without anyone's help.
+    may_come: bool,
+    source: Option<sqlx::Error>,
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Absent> {
+    match tokio::time::timeout(REACH, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            let (why, may_come) = absence(&error);
+            Err(Absent { why, may_come, source: Some(error) })
+        }
+        Err(_) => Err(Absent { why: "it does not answer", may_come: true, source: None }),
+    }
+}
+
+fn absence(error: &sqlx::Error) -> (&'static str, bool) {
+    match error {
+        sqlx::Error::Io(io) => match io.kind() {
+            ErrorKind::ConnectionRefused => {
+                ("the connection was refused; is the server running?", true)
+            }
+            ErrorKind::NotFound => ("there is no such socket", true),
+            // Names that do not resolve have no kind of their own.
+            _ if io.to_string().contains("lookup") => ("the host is not known", true),
+            _ => ("the connection failed", true),
+        },
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            Some("57P03") => ("it is starting up or shutting down", true),
+            Some("53300") => ("it has no connection left for us", true),
+            Some("3D000") => ("there is no database of that name; make it with `createdb`", true),
+            _ => ("the server does not let us in", false),
+        },
+        _ => ("the server does not let us in", false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_an_address_sets_are_kept() {
+        let options: PgConnectOptions =
+            "postgres://h/d?options=-c%20statement_timeout%3D3s".parse().unwrap();
+        let given = limited(options);
+        let given = given.get_options().unwrap();
+        assert_eq!(given.matches("statement_timeout").count(), 1, "{given}");
+        assert!(given.contains("lock_timeout=8s"), "{given}");
+    }
+}

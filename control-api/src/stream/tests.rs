@@ -1,0 +1,285 @@
+//! Streams over real sockets: what is stored, then what comes; filters, ends, and other replicas.
+
+mod concurrent;
+mod ends;
+mod subscriber;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use specwright_shared::wire::event::{EventView, RawEvent};
+
+use self::subscriber::Subscriber;
+use crate::store::Store;
+use crate::store::postgres_server::PostgresServer;
+use crate::testing::worker::{Worker, event};
+use crate::testing::{OWNER_TOKEN, Running, until};
+
+fn progress(seq: u64) -> RawEvent {
+    event(seq, "spec.progress", None, json!({ "message": format!("step {seq}\nnext line") }))
+}
+
+fn said(seq: u64) -> RawEvent {
+    event(seq, "agent.words", None, json!({ "text": format!("words {seq}") }))
+}
+
+#[tokio::test]
+async fn stored_events_come_first_then_new_ones_and_a_reader_goes_on_where_it_was_cut() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    worker.send(&[progress(1), said(2)]).await;
+    let (_, page) = api.get(&format!("/api/v1/specs/{}/events", launched.spec.id)).await;
+    for path in [
+        format!("/api/v1/specs/{}/events", launched.spec.id),
+        format!("/api/v1/sandboxes/{}/events", launched.sandbox_id),
+        "/api/v1/events".to_owned(),
+    ] {
+        let (_, same) = api.get(&format!("{path}?limit=2")).await;
+        assert_eq!(same["items"], page["items"], "{path}");
+        let mut all = Subscriber::open(&api, &format!("{path}/stream"), None).await;
+        let mut messages =
+            Subscriber::open(&api, &format!("{path}/stream?type=agent.*,x.y"), None).await;
+        let first = all.next().await;
+        assert_eq!(first.json(), page["items"][0], "{path}");
+        assert_eq!(all.next().await.json(), page["items"][1], "{path}");
+        assert_eq!(messages.next().await.json(), page["items"][1], "{path}");
+        let mut again =
+            Subscriber::open(&api, &format!("{path}/stream"), first.id.as_deref()).await;
+        assert_eq!(again.next().await.json(), page["items"][1], "{path}");
+        let after = same["next"].as_str().unwrap();
+        let mut by_query =
+            Subscriber::open(&api, &format!("{path}/stream?after={after}"), None).await;
+
+        let (_, now) = api.get(&format!("{path}?limit=200")).await;
+        let seq = now["items"].as_array().unwrap().len() as u64 + 1;
+        worker.send(&[said(seq)]).await;
+        for subscriber in [&mut all, &mut messages, &mut again, &mut by_query] {
+            // What other streams' turns of this loop added comes first to whom it is new.
+            let event: EventView = loop {
+                let event: EventView =
+                    serde_json::from_value(subscriber.next().await.json()).unwrap();
+                if event.event.seq >= seq {
+                    break event;
+                }
+            };
+            assert_eq!((event.event.seq, event.spec_id), (seq, Some(launched.spec.id)), "{path}");
+        }
+        let (_, filtered) = api.get(&format!("{path}?type=agent.words&limit=1")).await;
+        assert_eq!(filtered["items"][0], page["items"][1], "{path}");
+        let next = filtered["next"].as_str().unwrap();
+        let (_, rest) = api.get(&format!("{path}?type=agent.*&after={next}")).await;
+        assert_eq!(rest["items"][0]["data"]["text"], "words 3", "{path}: {rest}");
+    }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_leads_nowhere_is_answered_with_the_one_to_go_on_from() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    worker.send(&[progress(1), progress(2), progress(3)]).await;
+    let path = format!("/api/v1/specs/{}/events", launched.spec.id);
+    let everywhere = "/api/v1/events".to_owned();
+    let first = async |path: &str| {
+        let (_, page) = api.get(&format!("{path}?limit=1")).await;
+        page["next"].as_str().unwrap().to_owned()
+    };
+    let (of_spec, of_all) = (first(&path).await, first(&everywhere).await);
+    let store = Store::open(&api.config.database_url).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    crate::store::event::take_away(&mut write, 2).await;
+    write.commit().await.unwrap();
+
+    for (path, cursor) in [(&path, &of_spec), (&everywhere, &of_all)] {
+        for route in [path.clone(), format!("{path}/stream")] {
+            let (status, problem) = api.get(&format!("{route}?after={cursor}")).await;
+            assert_eq!((status, &problem["type"]), (410, &json!("cursor-expired")), "{problem}");
+            let oldest = problem["oldest"].as_str().unwrap();
+            let (_, page) = api.get(&format!("{path}?after={oldest}")).await;
+            assert_eq!(page["items"][0]["position"], 3, "{page}");
+        }
+        // Who names no cursor begins at what is there.
+        assert_eq!(api.get(path).await.1["items"][0]["position"], 3);
+        let mut subscriber = Subscriber::open(&api, &format!("{path}/stream"), None).await;
+        assert_eq!(subscriber.next().await.json()["position"], 3);
+        assert_eq!(api.get(&format!("{path}?after=nonsense")).await.0, 422);
+        assert_eq!(api.get(&format!("{path}?type=x*")).await.0, 422);
+    }
+    let (status, problem) = api.get(&format!("{everywhere}?after={of_spec}")).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("invalid-request")), "another list's");
+    assert_eq!(api.get(&format!("{path}?after=99")).await.0, 410, "it was never there");
+
+    let mut write = store.write().await.unwrap();
+    crate::store::event::order::begin_life(&mut write).await.unwrap();
+    write.commit().await.unwrap();
+    store.close().await;
+    let (_, page) = api.get(&path).await;
+    let other = page["next"].as_str().unwrap().replace(|c: char| c.is_ascii_digit(), "0");
+    for cursor in [of_spec, other] {
+        let (status, problem) = api.get(&format!("{path}?after={cursor}")).await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(status == 410 && detail.contains("another life") || status == 422, "{problem}");
+    }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_takes_nothing_is_cut_off_and_told_where_to_go_on() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
+    let mut slow = Subscriber::open(&api, &path, None).await;
+    // More than all buffers between the two hold.
+    let text = "x".repeat(250_000);
+    for seq in 1..=100 {
+        let large = event(seq, "agent.words", None, json!({ "text": text }));
+        assert_eq!(worker.send(&[large]).await.0, 200);
+    }
+    let begun = Instant::now();
+    until("the patience with it is over", async || {
+        (begun.elapsed() > super::PATIENCE + Duration::from_secs(2)).then_some(())
+    })
+    .await;
+    let mut last = None;
+    let resume = loop {
+        let frame = slow.next().await;
+        if frame.name.as_deref() == Some("lagged") {
+            break frame.json()["resume"].as_str().unwrap().to_owned();
+        }
+        last = frame.id;
+    };
+    assert_eq!(Some(&resume), last.as_ref(), "behind what it got, and before what it did not get");
+    assert!(slow.is_at_its_end().await);
+    let mut again = Subscriber::open(&api, &path, Some(&resume)).await;
+    let next = again.next().await.json();
+    let seen: i64 = resume.rsplit('.').next().unwrap().parse().unwrap();
+    assert_eq!(next["position"], seen + 1);
+    api.end().await;
+}
+
+/// Three replicas on one PostgreSQL; `None` where this machine has none.
+async fn three_replicas() -> Option<(PostgresServer, [Running; 3])> {
+    let server = PostgresServer::start()?;
+    let first = Running::on(server.address()).await;
+    let (second, third) = (first.beside().await, first.beside().await);
+    Some((server, [first, second, third]))
+}
+
+#[tokio::test]
+async fn what_one_replica_takes_another_one_streams() {
+    let Some((_server, [one, two, three])) = three_replicas().await else {
+        eprintln!("NOT run: this machine has no PostgreSQL");
+        return;
+    };
+    let launched = one.launch(json!({})).await;
+    let worker = Worker::hello(&one, launched.sandbox_id).await;
+    let worker = worker.by(&two);
+    let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
+    let mut of_spec = Subscriber::open(&three, &path, None).await;
+    let mut of_all = Subscriber::open(&one, "/api/v1/events/stream", None).await;
+    let mut took = Vec::new();
+    for seq in 1..=40 {
+        assert_eq!(worker.send(&[progress(seq)]).await.0, 200);
+        let begun = Instant::now();
+        assert_eq!(of_spec.next().await.json()["seq"], seq);
+        took.push(begun.elapsed());
+        assert_eq!(of_all.next().await.json()["seq"], seq);
+    }
+    took.sort_unstable();
+    let (middle, worst) = (took[took.len() / 2], took[took.len() - 1]);
+    eprintln!("committed at one replica, read at another: p50 {middle:?}, worst {worst:?}");
+    assert!(
+        middle < Duration::from_millis(50),
+        "{middle:?}: it was woken, it did not look by itself"
+    );
+
+    let messages = format!("/api/v1/sandboxes/{}/messages", launched.sandbox_id);
+    let stream = format!("{messages}/stream");
+    let mut pushes = Subscriber::open_as(&three, &stream, &worker.token, None).await;
+    for number in 1..=5 {
+        let text = format!("message {number}");
+        let message = json!({ "kind": "user_message", "text": text });
+        assert_eq!(one.post(&messages, &message).await.0, 201);
+        let begun = Instant::now();
+        let pushed = pushes.next().await;
+        assert_eq!(
+            (pushed.json()["text"].as_str(), pushed.name),
+            (Some(&*text), Some("message".into()))
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5), "it was woken");
+    }
+    drop((of_spec, of_all, pushes));
+    for api in [three, two, one] {
+        api.end().await;
+    }
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_hear_each_other() {
+    let api = Running::with_waiting_worker().await;
+    let other = api.beside().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
+    let mut subscriber = Subscriber::open(&other, &path, None).await;
+    let begun = Instant::now();
+    for seq in 1..=5 {
+        worker.send(&[progress(seq)]).await;
+        assert_eq!(subscriber.next().await.json()["seq"], seq);
+    }
+    assert!(begun.elapsed() < crate::wake::LOOK_AGAIN, "it was woken, it did not look by itself");
+    drop(subscriber);
+    other.end().await;
+    api.end().await;
+}
+
+/// All that a page route gives, over all pages.
+async fn table(api: &Running, path: &str) -> Vec<Value> {
+    let (mut items, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = api.get(&format!("{path}?limit=200{after}")).await;
+        assert_eq!(status, 200, "{page}");
+        let some = page["items"].as_array().unwrap();
+        if some.is_empty() {
+            return items;
+        }
+        items.extend(some.iter().cloned());
+        after = format!("&after={}", page["next"].as_str().unwrap());
+    }
+}
+
+/// The owner's token, where a subscriber needs none of its own.
+const TOKEN: &str = OWNER_TOKEN;
+
+#[tokio::test]
+async fn a_client_follows_a_spec_over_its_stream() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    worker.send(&[progress(1), progress(2)]).await;
+    let client = crate::client::Client::new(&api.base, OWNER_TOKEN).unwrap();
+    let mut feed = client.feed(launched.spec.id, Some("1".to_owned()));
+    let mut seqs = Vec::new();
+    let begun = Instant::now();
+    for seq in 3..=20 {
+        worker.send(&[progress(seq)]).await;
+        let some = feed.next(Duration::from_secs(20)).await.unwrap();
+        seqs.extend(some.iter().map(|event| event.event.seq));
+    }
+    while seqs.last() != Some(&20) {
+        let some = feed.next(Duration::from_secs(20)).await.unwrap();
+        seqs.extend(some.iter().map(|event| event.event.seq));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "no wait ran to its end");
+    assert_eq!(seqs, (2..=20).collect::<Vec<_>>());
+    let path = format!("/api/v1/specs/{}/cancel", launched.spec.id);
+    assert_eq!(api.post(&path, &json!({ "force": true })).await.0, 200);
+    let end = feed.next(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(end[0].event.kind, "spec.execution_failed");
+    assert!(feed.next(Duration::ZERO).await.unwrap().is_empty());
+    drop(feed);
+    api.end().await;
+}

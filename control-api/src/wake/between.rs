@@ -1,0 +1,94 @@
+//! Between processes on one database: tells the others what was committed here, and wakes here for
+//! what they committed.
+//!
+//! What holds: one connection hears, one task tells; commits that come while it tells are told
+//! together. While nothing can be heard, those who wait look often by themselves.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::problem::chain;
+use crate::store::news::{Ear, News};
+use crate::store::{self, StoreError};
+
+/// How soon a lost database is tried again, and how seldom at most: it comes back in seconds when it
+/// is restarted, and in minutes when it moves.
+const TRY_FIRST: Duration = Duration::from_millis(100);
+const TRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// Starts both tasks.
+pub(crate) fn start(app: &App) {
+    let own = Uuid::now_v7();
+    app.tasks.spawn(hear(app.clone(), own));
+    app.tasks.spawn(tell(app.clone(), own));
+}
+
+async fn hear(app: App, own: Uuid) {
+    let hearing = async {
+        let mut pauses = pauses();
+        loop {
+            let lost = listen(&app, own, || pauses = self::pauses()).await;
+            app.store.wakes.hears_others.store(false, Ordering::Relaxed);
+            tracing::warn!(error = chain(&lost), "what other replicas write is not heard");
+            tokio::time::sleep(pauses.next().unwrap_or(TRY_LONGEST)).await;
+        }
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = app.shutdown.cancelled() => {}
+    }
+}
+
+/// Hears until that breaks.
+async fn listen(app: &App, own: Uuid, mut heard: impl FnMut()) -> StoreError {
+    let wakes = &app.store.wakes;
+    let mut ear = match Ear::open(&app.store, own).await {
+        Ok(ear) => ear,
+        Err(error) => return error,
+    };
+    // Before this moment nothing was heard.
+    let mut news = Ok(News::Reconnected);
+    loop {
+        match news {
+            Ok(News::About(ids)) => ids.into_iter().for_each(|about| wakes.wake(about)),
+            Ok(News::Anything) => wakes.wake_all(),
+            Ok(News::Reconnected) => {
+                if let Err(error) = store::event::order::settle(&app.store).await {
+                    return error;
+                }
+                wakes.hears_others.store(true, Ordering::Relaxed);
+                wakes.wake_all();
+            }
+            Err(error) => return error,
+        }
+        heard();
+        news = ear.next().await;
+    }
+}
+
+async fn tell(app: App, own: Uuid) {
+    let wakes = &app.store.wakes;
+    loop {
+        tokio::select! {
+            () = wakes.to_tell.notified() => {}
+            () = app.shutdown.cancelled() => return,
+        }
+        let about = std::mem::take(&mut *wakes.untold());
+        // Not told again: when the database is back, everybody looks by themselves.
+        if let Err(error) = store::news::tell(&app.store, own, &about).await {
+            tracing::warn!(error = chain(&error), "other replicas were not told of a commit");
+        }
+    }
+}
+
+fn pauses() -> backon::ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(TRY_FIRST)
+        .with_max_delay(TRY_LONGEST)
+        .without_max_times()
+        .build()
+}
