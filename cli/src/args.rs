@@ -341,7 +341,14 @@ pub(crate) struct ServeArgs {
     /// How much guardians may do, and whether the built-in one watches, e.g. '{"on": true}'
     #[arg(long, value_name = "JSON", env = "SPECWRIGHT_GUARDIAN")]
     pub(crate) guardian: Option<String>,
+    /// How the log is written, here and by workers: text or json. What is logged is said by
+    /// SPECWRIGHT_LOG, e.g. `warn` or `info,specwright_control_api=debug`
+    #[arg(long, value_name = "FORMAT", env = "SPECWRIGHT_LOG_FORMAT", default_value = "text")]
+    pub(crate) log: LogFormat,
 }
+
+/// How a log is written.
+pub(crate) type LogFormat = specwright_worker::log::Format;
 
 /// `backup`
 #[derive(Debug, Args)]

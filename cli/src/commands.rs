@@ -25,11 +25,13 @@ mod trajectory;
 mod user;
 mod watch;
 
+use specwright_shared::redact::Redactor;
+
 use crate::args::{Cli, Command, Global};
 use crate::config::Config;
 use crate::connect::{Connection, Sandboxes};
 use crate::exit::{Exit, Failure};
-use crate::log;
+use crate::log::{self, export::Export};
 use crate::output::Out;
 use crate::signals::Interrupts;
 
@@ -46,10 +48,13 @@ pub(crate) async fn run(mut cli: Cli) -> Result<Exit, Failure> {
     let config = Config::read(cli.global.data_dir.clone())
         .map_err(|error| Failure::of(Exit::NotReady, error))?;
     cli.global.server = cli.global.server.or_else(|| config.server.clone());
-    start_log(&cli, &config)?;
+    let export = start_log(&cli, &config)?;
     let interrupts = Interrupts::listen()?;
     let mut context = Context { global: cli.global, config, out: Out::default(), interrupts };
     let done = dispatch(&mut context, cli.command).await;
+    if let Some(export) = export {
+        export.end().await;
+    }
     match context.out.into_fault() {
         Some(fault) => {
             let sentence = format!("the answer could not be written to stdout: {fault}");
@@ -88,18 +93,25 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<Exit, Failu
     }
 }
 
-fn start_log(cli: &Cli, config: &Config) -> Result<(), Failure> {
-    match cli.command {
-        Command::Serve(_) => log::to_stderr(),
+/// Says where spans go, if they go anywhere.
+fn start_log(cli: &Cli, config: &Config) -> Result<Option<Export>, Failure> {
+    let (filter, secrets) = (config.log_filter.as_deref(), Redactor::new(config.secrets()));
+    match &cli.command {
+        Command::Serve(args) => {
+            let export = config.collector_timeout.map(Export::begin).transpose();
+            let export = export.map_err(|error| Failure::of(Exit::NotReady, error))?;
+            log::to_stderr(args.log, filter, secrets, export.as_ref());
+            return Ok(export);
+        }
         // It tells about a data directory that cannot be written better than a failure here could.
         Command::Doctor(_) => {}
         // They do one thing, and say how it went; `restore` must not stand in its own way.
         Command::Backup(_) | Command::Restore(_) => {}
         // Everything worth a log happens in a control API.
         _ if cli.global.server.is_some() => {}
-        _ => log::to_file(&config.data_dir)?,
+        _ => log::to_file(&config.data_dir, filter, secrets)?,
     }
-    Ok(())
+    Ok(None)
 }
 
 impl Context {

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use etcetera::{BaseStrategy as _, HomeDirError, base_strategy::Xdg};
 use specwright_worker::config::{LIMITS, WrongSettings, check_limits};
@@ -13,6 +14,23 @@ const OWN_DIRECTORY: &str = "specwright";
 
 /// The variables that hold a key for the model; either will do.
 pub(crate) const MODEL_KEYS: [&str; 2] = ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"];
+
+/// What a worker may be entrusted with.
+const KEYS: [&str; 3] = ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "GITHUB_TOKEN"];
+
+/// How long one request to a collector may take, as OpenTelemetry has it.
+const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether spans are sent, by OpenTelemetry's own variables; where to and how, its library reads there.
+fn collector(text: &dyn Fn(&str) -> Option<String>) -> Option<Duration> {
+    let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    let named = endpoints.into_iter().any(|name| text(name).is_some());
+    let off = text("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
+        || text("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none");
+    let own = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let own = own.into_iter().find_map(text).and_then(|millis| millis.parse().ok());
+    (named && !off).then(|| own.map_or(COLLECTOR_TIMEOUT, Duration::from_millis))
+}
 
 /// What the environment says.
 pub(crate) struct Config {
@@ -38,6 +56,12 @@ pub(crate) struct Config {
     pub(crate) path: OsString,
     /// The variable that holds a key for the model, if one does; never the key.
     pub(crate) model_key: Option<&'static str>,
+    /// What is logged, as `tracing` reads it.
+    pub(crate) log_filter: Option<String>,
+    /// How long one request to a collector of spans may take; absent: none is named.
+    pub(crate) collector_timeout: Option<Duration>,
+    /// Keys of the model and of repositories, for the log to leave out.
+    keys: Vec<String>,
     /// Whether the terminal can move its cursor.
     pub(crate) smart_terminal: bool,
 }
@@ -96,8 +120,17 @@ impl Config {
             limits: LIMITS.into_iter().filter_map(|name| Some((name, set(name)?))).collect(),
             path: set("PATH").unwrap_or_default(),
             model_key: MODEL_KEYS.into_iter().find(|name| set(name).is_some()),
+            log_filter: text("SPECWRIGHT_LOG").or_else(|| text("RUST_LOG")),
+            collector_timeout: collector(&text),
+            keys: KEYS.into_iter().filter_map(text).collect(),
             smart_terminal: set("TERM").is_none_or(|term| term != "dumb"),
         })
+    }
+
+    /// Everything that the environment says and nobody is to read in a log.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let own = [&self.token, &self.owner_token, &self.seal_keys];
+        own.into_iter().flatten().chain(&self.keys).cloned().collect()
     }
 
     /// Checks the limits of a job, and the model that an option names, as its worker will.
@@ -143,6 +176,20 @@ mod tests {
         ]);
         assert_eq!(config.model_key, Some("CLAUDE_CODE_OAUTH_TOKEN"));
         assert!(config.token.is_none());
+    }
+
+    #[test]
+    fn spans_are_sent_where_an_endpoint_is_named_and_nothing_says_otherwise() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let of = |more: &[(&str, &str)]| {
+            read(&[&[("SPECWRIGHT_CONFIG_DIR", "/c")], more].concat()).collector_timeout
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[endpoint]), Some(COLLECTOR_TIMEOUT));
+        let timeout = ("OTEL_EXPORTER_OTLP_TIMEOUT", "250");
+        assert_eq!(of(&[endpoint, timeout]), Some(Duration::from_millis(250)));
+        assert_eq!(of(&[endpoint, ("OTEL_SDK_DISABLED", "true")]), None);
+        assert_eq!(of(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]), None);
     }
 
     #[test]

@@ -108,6 +108,11 @@ pub(crate) async fn follow(
                 }
             }
         };
+        if feed.passed_over() {
+            display.note(
+                "some events are no longer there; what follows begins with the oldest that is",
+            );
+        }
         know_messages(client, &page, timeline).await?;
         // Told in the transaction that ended the one: behind its end there is always this event.
         if let Some(next) = goes_on_in(&page, run.sandbox) {

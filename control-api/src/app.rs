@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::auth::{Limiter, SealKeys};
+use crate::auth::{KnownSandboxes, Limiter, SealKeys, Vigils};
 use crate::credentials::Redactors;
+use crate::ingest::Intake;
 use crate::metrics::Metrics;
 use crate::reconcile::Nudges;
 use crate::reconcile::presence::Presence;
@@ -28,6 +29,8 @@ use crate::wake::Wakes;
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) store: Store,
+    /// Takes in what workers report.
+    pub(crate) intake: Intake,
     /// SHA-256 of the owner's token.
     pub(crate) owner_hash: [u8; 32],
     /// Takes the owner's token out of what is to be stored.
@@ -41,6 +44,10 @@ pub(crate) struct Api {
     pub(crate) local_repositories: bool,
     /// How much a token may send.
     pub(crate) limiter: Limiter,
+    /// Which sandboxes' tokens were looked up a moment ago.
+    pub(crate) known_sandboxes: KnownSandboxes,
+    /// Judge those who read streams again.
+    pub(crate) vigils: Vigils,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) tails: Tails,
     pub(crate) metrics: Metrics,

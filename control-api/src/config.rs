@@ -51,11 +51,13 @@ pub const HANDED_ON: &[&str] = &[
     "PHASE_TIMEOUT",
     "TOOL_TIMEOUT",
     "AGENT_SILENCE_TIMEOUT",
+    "AGENT_ANSWER_TIMEOUT",
     "MODEL_SILENCE_TIMEOUT",
     "MODEL_PING_TIMEOUT",
     "MODEL_PARK_TIMEOUT",
     "MAX_ATTEMPTS",
     "RUST_LOG",
+    "LOG_FORMAT",
 ];
 
 /// The program that a local sandbox runs.

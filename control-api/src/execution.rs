@@ -7,9 +7,11 @@
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
+use specwright_shared::trace::TraceContext;
 use specwright_shared::wire::access::Deed;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::spec::{Launched, RunOptions};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -105,6 +107,7 @@ pub(crate) async fn request(
     write: &mut Write,
     mut spec: Spec,
     options: RunOptions,
+    trace: TraceContext,
 ) -> Result<Requested, ExecuteError> {
     let agent = options.agent.as_deref().unwrap_or(DEFAULT_AGENT).to_owned();
     if agent != DEFAULT_AGENT && agent != REHEARSAL && !agent.starts_with('/') {
@@ -145,6 +148,7 @@ pub(crate) async fn request(
         agent,
         options: options.clone(),
         created_at: now,
+        traceparent: Some(trace),
     };
     store::sandbox::insert(write, &new).await.map_err(|error| {
         if error.is_unique_violation() {
@@ -154,7 +158,9 @@ pub(crate) async fn request(
         }
     })?;
     store::spec::save(write, &spec).await?;
-    Ok(Requested { start: Start { sandbox, spec: spec.id, token, options } })
+    tracing::info!(spec = %spec.id, %sandbox, "a run is asked for");
+    let traceparent = Some(trace);
+    Ok(Requested { start: Start { sandbox, spec: spec.id, token, options, traceparent } })
 }
 
 /// Sets aside what is to be done again, and says which phase comes first.
@@ -195,7 +201,8 @@ async fn plan(
 /// a sandbox half made.
 pub(crate) async fn start(app: &App, requested: Requested) -> Result<Launched, ExecuteError> {
     let app_there = app.clone();
-    app.tasks.spawn(async move { make_place(&app_there, requested.start).await }).await?
+    let made = async move { make_place(&app_there, requested.start).await };
+    app.tasks.spawn(made.in_current_span()).await?
 }
 
 /// Makes it in the task at hand.

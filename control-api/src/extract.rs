@@ -2,8 +2,8 @@
 //! not fit is answered with a sentence that names the field.
 
 mod packed;
+mod page;
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -12,13 +12,11 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use http::StatusCode;
 use http::request::Parts;
-use schemars::generate::SchemaGenerator;
-use schemars::{JsonSchema, Schema, json_schema};
 use serde::de::DeserializeOwned;
 use specwright_shared::wire::problem::{Problem, ProblemType};
-use uuid::Uuid;
 
 pub(crate) use self::packed::PackedBody;
+pub(crate) use self::page::{Behind, Cursor, Limit, WholeList, page};
 use crate::problem::Answer;
 
 fn invalid(detail: impl Into<String>) -> Answer<Problem> {
@@ -52,6 +50,10 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Answ
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Answer<Problem>> {
     let json: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    if let Ok(value) = serde_json::from_slice(json) {
+        return Ok(value);
+    }
+    // Once more, to say where it does not fit: what fits does not pay for keeping the path.
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
@@ -129,116 +131,4 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         })?;
         Ok(Self(value))
     }
-}
-
-/// How many items a page has when nobody says.
-const LIMIT_DEFAULT: u32 = 50;
-/// The most items that a page has: keeps an answer small enough to be made and read at once.
-const LIMIT_MAX: u32 = 200;
-
-/// How many items a page may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "u32")]
-pub(crate) struct Limit(u32);
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(LIMIT_DEFAULT)
-    }
-}
-
-impl TryFrom<u32> for Limit {
-    type Error = String;
-    fn try_from(limit: u32) -> Result<Self, String> {
-        if (1..=LIMIT_MAX).contains(&limit) {
-            Ok(Self(limit))
-        } else {
-            Err(format!("`limit` is {limit}; 1 to {LIMIT_MAX} are allowed"))
-        }
-    }
-}
-
-impl Limit {
-    /// The items of a page.
-    pub(crate) const fn items(self) -> usize {
-        self.0 as usize
-    }
-
-    /// One more than a page has, to see whether there is another behind it.
-    pub(crate) fn and_one(self) -> i64 {
-        i64::from(self.0) + 1
-    }
-}
-
-impl JsonSchema for Limit {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "integer", "minimum": 1, "maximum": LIMIT_MAX,
-            "description": "How many items a page may have.",
-        })
-    }
-}
-
-impl serde::Serialize for Limit {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(self.0)
-    }
-}
-
-/// A place in a list that is ordered by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Cursor(pub(crate) Uuid);
-
-impl TryFrom<String> for Cursor {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        Uuid::try_parse(&text)
-            .map(Self)
-            .map_err(|_| "`after` is not a cursor; give the `next` of the page before")
-    }
-}
-
-impl JsonSchema for Cursor {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Cursor".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "format": "uuid",
-            "description": "The `next` of the page before.",
-        })
-    }
-}
-
-/// A page of what was read with [`Limit::and_one`].
-pub(crate) fn page<T>(
-    mut items: Vec<T>,
-    limit: Limit,
-    id: impl Fn(&T) -> Uuid,
-) -> specwright_shared::wire::Page<T> {
-    let more = items.len() > limit.items();
-    items.truncate(limit.items());
-    let next = items.last().filter(|_| more).map(|last| id(last).simple().to_string());
-    specwright_shared::wire::Page { items, next }
-}
-
-/// The query of a list that is short by its nature and is given whole. `limit` and `after` are taken,
-/// so that one loop reads every list; there is never a page behind the first.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WholeList {
-    #[serde(default, rename = "limit")]
-    pub(crate) _limit: Limit,
-    #[serde(default, rename = "after")]
-    pub(crate) _after: Option<String>,
 }

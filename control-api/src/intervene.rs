@@ -11,6 +11,7 @@ use specwright_shared::id::{InterventionId, MessageId, ProjectId, SandboxId};
 use specwright_shared::phase::SandboxState;
 use specwright_shared::text::TextError;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceContext;
 use specwright_shared::wire::event::{Event, Intervened};
 use specwright_shared::wire::intervention::{InterventionKind, InterventionView, NewIntervention};
 use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageText, NewMessage};
@@ -82,6 +83,8 @@ impl_answer!(InterveneError);
 pub(crate) struct Guardian<'a> {
     pub(crate) name: &'a str,
     pub(crate) key: &'a str,
+    /// The request in which that is done; a duty has none.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What was done.
@@ -150,7 +153,7 @@ pub(crate) async fn intervene(
 
     let judged_by = now.plus(settings.observe());
     let message = match said {
-        Some(said) => Some(say(&mut write, id, guardian.name, said, judged_by, now).await?),
+        Some(said) => Some(say(&mut write, id, guardian, said, judged_by, now).await?),
         None => None,
     };
     match new.kind {
@@ -191,7 +194,7 @@ pub(crate) async fn intervene(
         by: view.by.clone(),
         message_id: view.message.as_ref().map(|message| message.id),
     });
-    run.record_own(&event, Some(phase));
+    run.record_own_in(guardian.trace.map(|context| context.trace), &event, Some(phase));
     run.save(&mut write).await?;
     write.commit().await?;
     let (kind, by, reason) = (view.kind.as_str(), &view.by, &view.reason);
@@ -239,7 +242,7 @@ fn words(
 async fn say(
     write: &mut Write,
     id: SandboxId,
-    by: &str,
+    by: Guardian<'_>,
     (kind, deliver, text): (MessageKind, Deliver, MessageText),
     worth_until: Timestamp,
     now: Timestamp,
@@ -255,7 +258,9 @@ async fn say(
     };
     let position = store::sandbox::next_message(write, id).await?.ok_or(InterveneError::Ended)?;
     let id_of_message = MessageId(Uuid::now_v7());
-    let message = Message::queued(id_of_message, position, &new, Some(by.to_owned()), now);
+    let sender = Some(by.name.to_owned());
+    let message = Message::queued(id_of_message, position, &new, sender, now);
+    let message = Message { traceparent: by.trace, ..message };
     store::message::insert(write, id, &message).await?;
     Ok(message)
 }

@@ -31,6 +31,7 @@ mod serve;
 mod spec_intake;
 mod store;
 mod stream;
+mod trace;
 mod wake;
 
 #[cfg(test)]

@@ -16,14 +16,17 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
+use opentelemetry::trace::{Status, TraceContextExt as _};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use specwright_shared::wire::problem::ProblemType;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::app::App;
+use crate::auth::Access;
 
 /// From a look into memory to the longest wait of a route, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -127,18 +130,34 @@ impl Drop for Open {
     }
 }
 
-/// Counts the requests of one route.
+/// Counts the requests of one route, and logs them.
 pub(crate) async fn layer(
-    State((app, route)): State<(App, &'static str)>,
+    State((app, route, access)): State<(App, &'static str, Access)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (method, begin) = (request.method().clone(), Instant::now());
     let open = Open::counted(&app.metrics.requests_open);
+    let span = tracing::Span::current();
+    span.record("route", route);
+    span.context().span().update_name(format!("{method} {route}"));
     let response = next.run(request).await;
     drop(open);
-    let status = response.status().as_u16();
-    app.metrics.answered(&method, route, status, begin.elapsed());
+    let (status, took) = (response.status().as_u16(), begin.elapsed());
+    app.metrics.answered(&method, route, status, took);
+    span.set_attribute("http.request.method", method.to_string());
+    span.set_attribute("http.route", route);
+    span.set_attribute("http.response.status_code", i64::from(status));
+    if status >= 500 {
+        span.set_status(Status::error(""));
+    }
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    // Readers and workers ask all the time.
+    if method.is_safe() || access == Access::OwnSandbox {
+        tracing::debug!(status, took_ms, "answered");
+    } else {
+        tracing::info!(status, took_ms, "answered");
+    }
     // HEAD is answered by GET's handler.
     #[cfg(test)]
     assert!(

@@ -33,8 +33,9 @@ const ABOUT: &str = "From an idea to a verified spec, tickets and pull requests,
     can be watched, steered and stopped.\n\nErrors are `application/problem+json`; `x-problem-types` \
     lists their types with cause and remedy. An unknown path is answered with `not-found`, a known one \
     with another method with `method-not-allowed`. Lists come in pages: `next` of one is `after` of the \
-    one behind it. Times are RFC 3339 in UTC. Each answer has an `x-request-id`, and behind a token \
-    `RateLimit` headers.";
+    one behind it. Times are RFC 3339 in UTC. Each answer has an `x-request-id` and a \
+    `traceparent` (W3C trace context; one that is sent is taken up), and behind a token `RateLimit` \
+    headers.";
 
 /// The document.
 pub(crate) fn document() -> Value {

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use specwright_shared::wire::problem::{MEDIA_TYPE, Problem, ProblemType};
 
+use crate::store::StoreError;
 use crate::store::trouble::trouble;
 
 /// An operation's error that has a problem type for each of its variants.
@@ -47,6 +48,18 @@ macro_rules! impl_answer {
     };
 }
 pub(crate) use impl_answer;
+
+/// The store did not give what was to be read: all that can go wrong with most lists.
+#[derive(Debug, thiserror::Error)]
+#[error("what was asked for could not be read")]
+pub(crate) struct Unreadable(#[from] StoreError);
+
+impl Refusal for Unreadable {
+    fn kind(&self) -> ProblemType {
+        ProblemType::Internal
+    }
+}
+impl_answer!(Unreadable);
 
 /// When to come again while the database is away: a server is restarted, or another one takes over,
 /// within seconds.

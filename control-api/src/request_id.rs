@@ -1,5 +1,5 @@
 //! The id of a request: taken from who asks, or made here; in every line of its log, in the audit log
-//! and in the answer.
+//! and in the answer. Beside it stands the request's trace ([`crate::trace`]), which goes further.
 
 use std::fmt;
 
@@ -7,8 +7,12 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{Extensions, HeaderName, HeaderValue};
+use specwright_shared::trace::TRACEPARENT;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 use uuid::Uuid;
+
+use crate::trace::Trace;
 
 /// The header that carries it, both ways.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,13 +47,27 @@ impl RequestId {
     }
 }
 
-/// Gives a request its id. The outermost layer.
+/// Gives a request its id, its trace and its span. The outermost layer.
 pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let id =
         request.headers().get(HEADER).and_then(RequestId::given).unwrap_or_else(RequestId::new);
-    let span = tracing::info_span!("request", id = %id, method = %request.method());
+    // Of the highest level, so that whatever is logged within it says whose it is.
+    let span = tracing::error_span!(
+        "request",
+        request_id = %id,
+        trace_id = Empty,
+        method = %request.method(),
+        route = Empty,
+        otel.kind = "server",
+    );
+    let trace = Trace::of_request(request.headers(), &span);
+    span.record("trace_id", tracing::field::display(trace.0.trace));
     request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(trace);
     let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&trace.0.to_string()) {
+        response.headers_mut().insert(TRACEPARENT, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }

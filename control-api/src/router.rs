@@ -27,7 +27,10 @@ pub(crate) fn build(app: App) -> Router {
             .route_layer(middleware::from_fn_with_state(route.time_max, in_time))
             .route_layer(DefaultBodyLimit::max(route.body_max))
             .route_layer(middleware::from_fn_with_state(gate, auth::guard))
-            .route_layer(middleware::from_fn_with_state((app.clone(), route.path), metrics::layer));
+            .route_layer(middleware::from_fn_with_state(
+                (app.clone(), route.path, route.access),
+                metrics::layer,
+            ));
         tracing::trace!(method = %route.method, path = route.path, access = ?route.access, "a route");
         router = router.route(route.path, handler);
     }

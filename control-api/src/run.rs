@@ -11,6 +11,7 @@ use specwright_shared::id::{EventId, SandboxId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SandboxState, SpecStatus};
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::event::{Event, ExecutionFailed, RawEvent, Restarted};
 use uuid::Uuid;
 
@@ -89,17 +90,29 @@ impl Run {
     pub(crate) fn record(&mut self, event: &RawEvent, by_sandbox: bool) {
         self.spec.events += 1;
         let sandbox = by_sandbox.then_some(self.sandbox.id);
-        self.recorded.push(Recorded::new(self.spec.events, sandbox, event));
+        let of_run = self.sandbox.traceparent.map(|context| context.trace);
+        self.recorded.push(Recorded::new(self.spec.events, sandbox, event).in_trace(of_run));
     }
 
     /// Puts an event of the control API's own there.
     pub(crate) fn record_own(&mut self, event: &Event, phase: Option<Phase>) {
+        self.record_own_in(None, event, phase);
+    }
+
+    /// The same, of a request that is in another trace than the run.
+    pub(crate) fn record_own_in(
+        &mut self,
+        trace_id: Option<TraceId>,
+        event: &Event,
+        phase: Option<Phase>,
+    ) {
         let event = RawEvent {
             seq: 0,
             id: EventId(Uuid::now_v7()),
             kind: event.kind().to_owned(),
             at: self.now,
             phase,
+            trace_id,
             data: event.data(),
         };
         self.record(&event, false);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::trace::TraceContext;
 use specwright_shared::wire::spec::RunOptions;
 
 use crate::app::App;
@@ -24,6 +25,8 @@ pub(crate) struct Start {
     pub(crate) spec: SpecId,
     pub(crate) token: SandboxToken,
     pub(crate) options: RunOptions,
+    /// The request that asked for the run.
+    pub(crate) traceparent: Option<TraceContext>,
 }
 
 /// Whose facts are to be delivered from a place that lost its worker.

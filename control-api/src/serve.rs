@@ -18,6 +18,7 @@ use crate::app::{Api, App};
 use crate::auth::Limiter;
 use crate::config::Config;
 use crate::credentials::Redactors;
+use crate::ingest::Intake;
 use crate::private::private_directory;
 use crate::problem::chain;
 use crate::reconcile::Nudges;
@@ -78,7 +79,8 @@ pub async fn serve(
         }
     });
     let mut server = Box::pin(
-        axum::serve(listener, router::build(app.clone()))
+        // Made into a service once: of a bare router every connection would get a copy of its table.
+        axum::serve(listener, router::build(app.clone()).into_make_service())
             .with_graceful_shutdown(stop_accepting.clone().cancelled_owned())
             .into_future(),
     );
@@ -129,12 +131,16 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         config.public_url.unwrap_or_else(|| format!("http://{}", reachable(address))),
         deployment,
     );
+    let tasks = TaskTracker::new();
     let api = Api {
         redactors: Redactors::default(),
         seal_keys: config.seal_keys,
         local_repositories: config.local_repositories,
         limiter: Limiter::new(config.rates),
+        known_sandboxes: auth::KnownSandboxes::default(),
+        vigils: auth::Vigils::default(),
         wakes: Arc::clone(&store.wakes),
+        intake: Intake::new(store.clone(), tasks.clone()),
         store,
         owner_hash: auth::hash(config.owner_token.secret()),
         redactor: Redactor::new([config.owner_token.secret().to_owned()]),
@@ -153,7 +159,7 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         makes_places: AtomicBool::new(config.makes_places),
         looked: CancellationToken::new(),
         salvages: tokio::sync::Semaphore::new(salvage::AT_ONCE),
-        tasks: TaskTracker::new(),
+        tasks,
         shutdown: CancellationToken::new(),
     };
     Ok(Arc::new(api))

@@ -22,6 +22,7 @@ pub(crate) mod liveness;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod news;
+mod one_of;
 mod open;
 pub(crate) mod phase;
 pub(crate) mod plan;
@@ -29,8 +30,10 @@ pub(crate) mod presence;
 pub(crate) mod project;
 pub(crate) mod restore;
 pub(crate) mod sandbox;
+pub(crate) mod schema;
 pub(crate) mod spec;
 pub(crate) mod start;
+pub(crate) mod task;
 pub(crate) mod ticket;
 pub(crate) mod token;
 pub(crate) mod transcript;
@@ -56,6 +59,11 @@ pub enum StoreError {
     /// The database could not be opened.
     #[error("the database at {0} could not be opened")]
     Open(String, #[source] sqlx::Error),
+    /// The file is not there, and what was to take its place is.
+    #[error(
+        "a restore of {} was broken off half-way; run `specwright restore` again", .0.display()
+    )]
+    HalfRestored(std::path::PathBuf),
     /// No server can be talked to.
     #[error("no PostgreSQL server can be reached at {place}: {why}")]
     Unreachable {

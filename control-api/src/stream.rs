@@ -85,7 +85,11 @@ impl Chunk {
             }
         }
         self.frames.push_str("data: ");
-        self.frames.extend(data.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+        if data.contains(['\n', '\r']) {
+            self.frames.push_str(&data.replace(['\n', '\r'], " "));
+        } else {
+            self.frames.push_str(data);
+        }
         self.frames.push_str("\n\n");
     }
 }

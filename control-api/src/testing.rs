@@ -21,7 +21,7 @@ use crate::config::{Config, WorkerProgram};
 use crate::serve::{ServeError, serve};
 
 /// How long a test waits for a condition before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Keeps its token where the test finds it, and waits.
 pub(crate) const WAITING_WORKER: &str = "env >\"$STATE_DIR/env\"; exec sleep 600";

@@ -2,8 +2,8 @@
 //!
 //! A wake says only "look again": the store is the truth. Every commit wakes those who wait in this
 //! process ([`Wakes::committed`] is called by the store alone), and is told to other replicas
-//! ([`between`]); nobody who looks after the commit can miss it. The slow look is a net below both,
-//! for what a replica committed and was killed before it could tell.
+//! ([`between`]); nobody who looks after the commit can miss it. What a replica committed and was killed
+//! before it could tell is found by a sweep every second; the slow look is a net below all.
 
 pub(crate) mod between;
 

@@ -29,5 +29,6 @@ pub mod render;
 pub mod stall;
 pub mod text;
 pub mod time;
+pub mod trace;
 pub mod trajectory;
 pub mod wire;

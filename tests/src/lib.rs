@@ -9,6 +9,8 @@ pub mod architecture;
 pub mod chaos;
 pub mod fault_proxy;
 pub mod git_server;
+#[cfg(test)]
+mod image;
 pub mod incidents;
 pub mod messages_api;
 pub mod repository;

@@ -129,7 +129,8 @@ impl Repository {
 }
 
 impl Contents {
-    /// Reads a directory and all below it.
+    /// Reads a directory and all below it. What is gone before it is read was not there: somebody may
+    /// be at work in it.
     ///
     /// # Panics
     /// When something in it cannot be read.
@@ -138,17 +139,20 @@ impl Contents {
         let mut entries = BTreeMap::new();
         let mut open = vec![root.to_path_buf()];
         while let Some(directory) = open.pop() {
-            for entry in or_panic(fs::read_dir(&directory), &directory) {
+            let Some(found) = unless_gone(fs::read_dir(&directory), &directory) else { continue };
+            for entry in found {
                 let path = or_panic(entry, &directory).path();
-                let about = or_panic(fs::symlink_metadata(&path), &path);
+                let Some(about) = unless_gone(fs::symlink_metadata(&path), &path) else { continue };
                 let content = if about.is_symlink() {
-                    or_panic(fs::read_link(&path), &path).into_os_string().into_encoded_bytes()
+                    let target = unless_gone(fs::read_link(&path), &path);
+                    target.map(|target| target.into_os_string().into_encoded_bytes())
                 } else if about.is_dir() {
                     open.push(path.clone());
-                    Vec::new()
+                    Some(Vec::new())
                 } else {
-                    or_panic(fs::read(&path), &path)
+                    unless_gone(fs::read(&path), &path)
                 };
+                let Some(content) = content else { continue };
                 let mode = about.permissions().mode();
                 let name = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
                 let modified = (about.mtime(), about.mtime_nsec());
@@ -196,6 +200,14 @@ impl Contents {
         let needle = text.as_bytes();
         let holds = |entry: &Entry| entry.content.windows(needle.len()).any(|part| part == needle);
         self.0.iter().filter(|(_, entry)| holds(entry)).map(|(path, _)| path.as_path()).collect()
+    }
+}
+
+#[track_caller]
+fn unless_gone<T>(result: io::Result<T>, path: &Path) -> Option<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(or_panic(other, path)),
     }
 }
 

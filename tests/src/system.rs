@@ -5,6 +5,7 @@
 //! the process table tells what a run has left behind ([`System::processes`]). A [`System`] that is
 //! dropped ends what is left, so that a failed test leaves nothing running.
 
+mod digest;
 pub mod processes;
 mod program;
 mod running;
@@ -12,7 +13,6 @@ mod running;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -21,7 +21,7 @@ pub use program::{claude_cli, program};
 pub use running::{Finished, Running};
 
 use crate::messages_api::MessagesApi;
-use crate::wait::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 use processes::Process;
 
 /// The model key that runs with the real CLI are given. No test may find it anywhere but in the
@@ -67,6 +67,9 @@ impl System {
         let mut system = Self::new();
         system.install("claude", &claude_cli());
         system.set("ANTHROPIC_API_KEY", MODEL_KEY).set("ANTHROPIC_BASE_URL", api.base_url());
+        // On a machine that does much else its answer may come late; what is done about one that
+        // never answers is for the faulty agent to show.
+        system.set("AGENT_ANSWER_TIMEOUT", "60");
         system
     }
 
@@ -175,12 +178,12 @@ impl System {
     /// Waits until no process of this world is left.
     ///
     /// # Panics
-    /// When some are left after that time; the message names them.
-    pub async fn nothing_left_within(&self, at_most: Duration) {
+    /// When some are left after all patience; the message names them.
+    pub async fn nothing_left(&self) {
         let gone = async || self.processes().is_empty().then_some(());
-        let waited = tokio::time::timeout(at_most, wait_for("the end of all", at_most * 2, gone));
-        if waited.await.is_err() {
-            panic!("still running after {at_most:?}: {:#?}", self.processes());
+        let waited = wait_for("the end of all", PATIENCE * 2, gone);
+        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
+            panic!("still running after {PATIENCE:?}: {:#?}", self.processes());
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+/// The longest wait for anything that comes by itself: far beyond what the slowest machine was seen to
+/// need, so that a wait in vain is a hang. How fast something comes is measured by benches, not here.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How long between two looks: short beside everything that is waited for, long beside a look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

@@ -8,6 +8,7 @@
 //! - Its whole process tree ends with [`Agent::stop`], which proves it by the process table; a dropped
 //!   [`Agent`] ends it too, and the leader dies with this process in any case (`tree`, `spawn`).
 //! - Its environment is built from nothing and holds no secret (`launch`).
+//! - Where it has a user of its own, it cannot read what is ours, nor signal us (`user`, `spawn`).
 //!
 //! Deliberately absent: what the facts mean for a run, limits of time, and whether a resumed turn is
 //! to be repeated. The run decides that.
@@ -18,6 +19,7 @@ mod fact;
 mod handshake;
 mod launch;
 mod lines;
+mod private;
 mod reader;
 mod spawn;
 mod start;
@@ -28,6 +30,7 @@ mod tail;
 mod transcript;
 mod tree;
 mod turn;
+mod user;
 
 use std::time::Duration;
 
@@ -45,8 +48,10 @@ pub use launch::{
     ARGUMENTS_MAX_BYTES, INHERITED, Launch, LaunchError, PERMISSION_MODE, Session, inherited,
 };
 pub use start::{START_PATIENCE, StartError, Started};
+pub(crate) use transcript::open_transcript;
 pub use transcript::transcript;
 pub use turn::{Turn, TurnResult, Usage};
+pub use user::User;
 
 use control::{AskError, Control};
 use reader::{Ended, exit_of, status};
@@ -143,8 +148,11 @@ pub enum InterruptError {
     #[error("the agent no longer listens")]
     Closed,
     /// It did not answer.
-    #[error("the agent did not answer the interrupt within {} s", INTERRUPT_PATIENCE.as_secs())]
-    NoAnswer,
+    #[error("the agent did not answer the interrupt within {} s", within.as_secs())]
+    NoAnswer {
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// It said no.
     #[error("the agent refused the interrupt: {0}")]
     Refused(String),
@@ -192,7 +200,7 @@ impl Agent {
     /// # Errors
     /// No answer within [`INTERRUPT_PATIENCE`], or none possible.
     pub async fn interrupt(&self) -> Result<InterruptAnswer, InterruptError> {
-        self.interruption(false).await
+        self.interruption(false, INTERRUPT_PATIENCE).await
     }
 
     /// The same, to be awaited while facts are read: an agent that has much to say answers behind
@@ -200,6 +208,7 @@ impl Agent {
     pub fn interruption(
         &self,
         cancel_queued: bool,
+        within: Duration,
     ) -> impl Future<Output = Result<InterruptAnswer, InterruptError>> + Send + 'static {
         let control = self.control.clone();
         async move {
@@ -207,13 +216,13 @@ impl Agent {
             if cancel_queued {
                 request["cancel_queued"] = json!(true);
             }
-            match control.ask(&request, INTERRUPT_PATIENCE).await {
+            match control.ask(&request, within).await {
                 Ok(answer) => Ok(InterruptAnswer {
                     still_queued: messages(&answer, "still_queued"),
                     cancelled: messages(&answer, "cancelled"),
                 }),
                 Err(AskError::Closed) => Err(InterruptError::Closed),
-                Err(AskError::NoAnswer) => Err(InterruptError::NoAnswer),
+                Err(AskError::NoAnswer) => Err(InterruptError::NoAnswer { within }),
                 Err(AskError::Refused(why)) => Err(InterruptError::Refused(why)),
             }
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use specwright_shared::excerpt::Excerpt;
 use specwright_shared::id::SandboxId;
+use specwright_shared::trace::{TRACEPARENT, TraceContext};
 use specwright_shared::wire::message::Poll;
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use specwright_shared::wire::sandbox::{
@@ -77,6 +78,8 @@ pub struct Api {
     streaming: reqwest::Client,
     base: String,
     token: Secret,
+    /// The run's trace; each request is a step of its own.
+    trace: Option<TraceContext>,
 }
 
 impl Api {
@@ -110,7 +113,13 @@ impl Api {
         let http = builder().timeout(REQUEST_TIMEOUT).build().map_err(unreachable)?;
         let streaming = builder().read_timeout(stream_silence).build().map_err(unreachable)?;
         let base = format!("{}/sandboxes/{sandbox_id}", control_api.as_str().trim_end_matches('/'));
-        Ok(Self { http, streaming, base, token })
+        Ok(Self { http, streaming, base, token, trace: None })
+    }
+
+    /// The same, in a trace.
+    #[must_use]
+    pub fn in_trace(self, trace: TraceContext) -> Self {
+        Self { trace: Some(trace), ..self }
     }
 
     /// We are up; what is the job?
@@ -185,15 +194,12 @@ impl Api {
     /// # Errors
     /// [`ApiError`]
     pub(crate) async fn message_stream(&self, after: u64) -> Result<reqwest::Response, ApiError> {
-        let answer = self
+        let request = self
             .streaming
             .get(format!("{}/messages/stream", self.base))
             .query(&[("after", after)])
-            .header(http::header::ACCEPT, "text/event-stream")
-            .bearer_auth(self.token.reveal())
-            .send()
-            .await
-            .map_err(unreachable)?;
+            .header(http::header::ACCEPT, "text/event-stream");
+        let answer = self.ours(request).send().await.map_err(unreachable)?;
         let kind = answer.headers().get(http::header::CONTENT_TYPE);
         let is_stream = kind
             .and_then(|kind| kind.to_str().ok())
@@ -213,11 +219,22 @@ impl Api {
         self.send(self.http.post(format!("{}/{route}", self.base)).json(body)).await
     }
 
+    /// Says who asks, and in which trace.
+    fn ours(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = request.bearer_auth(self.token.reveal());
+        match self.trace {
+            Some(trace) => {
+                request.header(TRACEPARENT, trace.step(uuid::Uuid::new_v4()).to_string())
+            }
+            None => request,
+        }
+    }
+
     async fn send<A: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<A, ApiError> {
-        let answer = request.bearer_auth(self.token.reveal()).send().await.map_err(unreachable)?;
+        let answer = self.ours(request).send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success()

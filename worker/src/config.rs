@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: task execution (`TASK_ID`), which is refused with a sentence.
 
+mod agent_user;
 mod choice;
 mod entrusted;
 pub(crate) mod handover;
@@ -24,11 +25,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::trace::TraceContext;
+use uuid::Uuid;
 
 pub use choice::{AgentChoice, Credential, GitHub, Start};
 pub use limits::{LIMITS, check_limits};
 pub use secret::Secret;
 
+use crate::agent::User;
+use crate::log::Format;
+use crate::log::json::Fields;
 use crate::spool::{SPOOL_MAX_BYTES_DEFAULT, SPOOL_MAX_BYTES_MIN};
 use limits::Limits;
 use read::Reader;
@@ -91,6 +97,8 @@ pub struct Config {
     pub github: GitHub,
     /// The agent.
     pub agent: AgentChoice,
+    /// The user that it runs as; absent: ours.
+    pub agent_user: Option<User>,
     /// What opens its model; absent where none is needed.
     pub credential: Option<Credential>,
     /// The model's address.
@@ -107,6 +115,9 @@ pub struct Config {
     pub tool_timeout: Duration,
     /// How long an agent at its turn may say nothing while no tool is at work.
     pub silence_timeout: Duration,
+    /// The longest that an agent may take to answer an interrupt, or to begin with a message when it is
+    /// idle (`AGENT_ANSWER_TIMEOUT`).
+    pub answer_timeout: Duration,
     /// How long an open call of the model may bring no byte.
     pub model_silence_timeout: Duration,
     /// How long it may bring nothing but pings.
@@ -125,11 +136,32 @@ pub struct Config {
     pub environment: Vec<(OsString, OsString)>,
     /// What is logged, as `tracing` reads it (`RUST_LOG`).
     pub log_filter: String,
+    /// How it is written (`LOG_FORMAT`).
+    pub log_format: Format,
+    /// The request that this run is done for (`TRACEPARENT`); else the first step of a trace of its own.
+    pub trace: TraceContext,
 }
 
 /// What is logged, before the settings as a whole are checked (`RUST_LOG`).
 pub(crate) fn log_filter() -> String {
     std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+}
+
+/// How it is written (`LOG_FORMAT`). A wrong value is the worker's to refuse.
+pub(crate) fn log_format() -> Format {
+    std::env::var("LOG_FORMAT").ok().and_then(|word| word.parse().ok()).unwrap_or_default()
+}
+
+/// What each JSON line of a supervisor's log says: whose worker it starts.
+pub(crate) fn named() -> Fields {
+    let set = |name: &str| std::env::var(name).ok();
+    let context = set("TRACEPARENT").and_then(|context| context.parse::<TraceContext>().ok());
+    let named = [
+        ("sandbox", set("SANDBOX_ID")),
+        ("spec", set("SPEC_ID")),
+        ("trace_id", context.map(|context| context.trace.to_string())),
+    ];
+    Fields::of(named.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// Whether this process is to end with its parent. A wrong value is the worker's to refuse.
@@ -206,6 +238,11 @@ impl Config {
         let github = read.github();
         let credential = read.credential();
         let agent = read.agent();
+        let agent_user = read.agent_user(
+            &agent_user::System::here(),
+            workspace_dir.as_deref(),
+            [state_dir.as_deref(), output_dir.as_deref()],
+        );
         let model_base_url = read.or(
             "ANTHROPIC_BASE_URL",
             "an http or https address",
@@ -226,6 +263,11 @@ impl Config {
         });
         let log_filter =
             read.or("RUST_LOG", "a filter", "info".to_owned(), |text| Some(text.to_owned()));
+        let log_format =
+            read.or("LOG_FORMAT", "`text` or `json`", Format::Text, |word| word.parse().ok());
+        // A name only: one that is none is no reason not to work.
+        let trace = read.raw("TRACEPARENT").and_then(|context| context.to_str()?.parse().ok());
+        let begun = || TraceContext::begun(Uuid::new_v4(), Uuid::new_v4());
         let phase_context_given = read.is_set("PHASE_CONTEXT_B64");
 
         // A value is absent only where a sentence about it was written.
@@ -249,6 +291,7 @@ impl Config {
                 state_dir,
                 github,
                 agent,
+                agent_user,
                 credential,
                 model_base_url,
                 model: limits.model,
@@ -258,6 +301,7 @@ impl Config {
                 max_attempts: limits.max_attempts,
                 tool_timeout: limits.tool_timeout,
                 silence_timeout: limits.silence_timeout,
+                answer_timeout: limits.answer_timeout,
                 model_silence_timeout: limits.model_silence_timeout,
                 model_ping_timeout: limits.model_ping_timeout,
                 model_park_timeout: limits.model_park_timeout,
@@ -266,9 +310,20 @@ impl Config {
                 phase_context_given,
                 environment,
                 log_filter,
+                log_format,
+                trace: trace.unwrap_or_else(begun),
             }),
             _ => Err(WrongSettings(read.wrong)),
         }
+    }
+
+    /// What each JSON line of the log says of us.
+    pub(crate) fn named(&self) -> Fields {
+        Fields::of([
+            ("sandbox", self.sandbox_id.to_string()),
+            ("spec", self.spec_id.to_string()),
+            ("trace_id", self.trace.trace.to_string()),
+        ])
     }
 
     /// Every value that must never be written anywhere.
@@ -278,6 +333,15 @@ impl Config {
         secrets.extend(self.github.token.iter().map(|token| token.reveal().to_owned()));
         secrets.extend(self.credential.iter().map(|key| key.secret().reveal().to_owned()));
         secrets
+    }
+
+    /// Where the agent has its own files. A user of its own cannot reach into STATE_DIR.
+    #[must_use]
+    pub fn agent_dir(&self) -> PathBuf {
+        match &self.agent_user {
+            None => self.state_dir.join("agent"),
+            Some(_) => agent_user::beside(&self.workspace_dir),
+        }
     }
 
     /// Takes these values out of all that is written down, shown or sent on.

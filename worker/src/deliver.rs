@@ -6,7 +6,8 @@
 //!   them; there is no limit of retries while the job lives, and the pauses are jittered;
 //! - what was acknowledged is never sent again, unless the control API asks for it; an answer that
 //!   comes late and says less than is known changes nothing;
-//! - a batch goes as soon as it is full, else [`LINGER`] after its first event;
+//! - what is durable goes at once, and what becomes durable meanwhile goes together with the next batch:
+//!   a lone event waits for nobody, and a burst needs no timer to become a batch;
 //! - when an answer says that the sandbox has ended, the run is told at once, and the rest is shipped;
 //! - each refusal has its own reaction (the table is [`Courier::refused`]): an older generation ends
 //!   delivery, a refused token is told once and tried slowly, a batch that is too large is halved, an
@@ -33,8 +34,6 @@ pub(crate) use self::parcel::Parcel;
 use crate::api::{Api, ApiError};
 use crate::spool::SpoolReader;
 
-/// How long a lone event waits for company: unnoticed by people, enough to join a burst.
-const LINGER: Duration = Duration::from_millis(5);
 /// The first pause after a failure.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause after failures.
@@ -142,7 +141,6 @@ impl Courier {
             if self.durable.wait_for(|durable| *durable > acked).await.is_err() {
                 return;
             }
-            self.linger(acked).await;
             let durable = *self.durable.borrow_and_update();
             let max_bytes = BATCH_MAX_BYTES - ENVELOPE_BYTES;
             let batch = match self.reader.batch(durable, self.limit, max_bytes) {
@@ -181,14 +179,6 @@ impl Courier {
                 },
             }
         }
-    }
-
-    /// Gives a lone event's successors a moment to join it; a full batch does not wait.
-    async fn linger(&mut self, acked: u64) {
-        let full = acked.saturating_add(self.limit as u64);
-        let wait = self.durable.wait_for(|durable| *durable >= full);
-        // Late, full or closed: what is there goes.
-        drop(tokio::time::timeout(LINGER, wait).await);
     }
 
     fn batch_of(&self, mut events: Vec<RawEvent>) -> Batch {

@@ -13,13 +13,14 @@ pub mod deliver;
 pub mod gateway;
 pub mod health;
 pub mod inbox;
-mod log;
+pub mod log;
 mod own_program;
 pub mod phases;
 pub mod rehearsal;
 pub mod run;
 pub mod spool;
 pub mod supervise;
+mod unfollowed;
 pub mod workspace;
 
 use std::process::ExitCode;
@@ -56,7 +57,8 @@ pub fn main_from_env() -> ExitCode {
             }
         }
     }
-    log::to_stderr(&config.log_filter, config.redactor());
+    log::to_stderr(&config.log_filter, config.log_format, config.named(), config.redactor());
+    tracing::info!(sandbox = %config.sandbox_id, trace_id = %config.trace.trace, "a worker begins");
     if let Err(error) = hidden {
         tracing::warn!(%error, "the environment of this process, and the keys in it, can be read");
     }

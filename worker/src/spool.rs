@@ -47,6 +47,7 @@ use specwright_shared::id::EventId;
 use specwright_shared::phase::Phase;
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::event::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -105,6 +106,8 @@ pub(crate) struct Entry {
     pub(crate) id: EventId,
     pub(crate) at: Timestamp,
     pub(crate) phase: Option<Phase>,
+    /// Absent: that of the run.
+    pub(crate) trace_id: Option<TraceId>,
     pub(crate) event: Event,
     pub(crate) reply: oneshot::Sender<Result<u64, SpoolError>>,
 }
@@ -154,7 +157,21 @@ impl Spool {
         phase: Option<Phase>,
         event: Event,
     ) -> Result<u64, SpoolError> {
-        let pending = self.submit(at, phase, event).await?;
+        self.record_in(None, at, phase, event).await
+    }
+
+    /// The same for a fact that belongs to another trace than the run's.
+    ///
+    /// # Errors
+    /// [`SpoolError::Write`], [`SpoolError::Full`], [`SpoolError::Closed`]
+    pub(crate) async fn record_in(
+        &self,
+        trace_id: Option<TraceId>,
+        at: Timestamp,
+        phase: Option<Phase>,
+        event: Event,
+    ) -> Result<u64, SpoolError> {
+        let pending = self.submit_in(trace_id, at, phase, event).await?;
         pending.await.map_err(|_| SpoolError::Closed)?
     }
 
@@ -169,8 +186,23 @@ impl Spool {
         phase: Option<Phase>,
         event: Event,
     ) -> Result<oneshot::Receiver<Result<u64, SpoolError>>, SpoolError> {
+        self.submit_in(None, at, phase, event).await
+    }
+
+    /// The same for a fact that belongs to another trace than the run's.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`]
+    pub(crate) async fn submit_in(
+        &self,
+        trace_id: Option<TraceId>,
+        at: Timestamp,
+        phase: Option<Phase>,
+        event: Event,
+    ) -> Result<oneshot::Receiver<Result<u64, SpoolError>>, SpoolError> {
         let (reply, answer) = oneshot::channel();
-        let entry = Entry { id: EventId(uuid::Uuid::now_v7()), at, phase, event, reply };
+        let id = EventId(uuid::Uuid::now_v7());
+        let entry = Entry { id, at, phase, trace_id, event, reply };
         self.entries.send(entry).await.map_err(|_| SpoolError::Closed)?;
         Ok(answer)
     }

@@ -45,6 +45,8 @@ pub fn main(worker: Vec<OsString>) -> ExitCode {
     let hidden = hide::secrets();
     crate::log::to_stderr(
         &crate::config::log_filter(),
+        crate::config::log_format(),
+        crate::config::named(),
         specwright_shared::redact::Redactor::default(),
     );
     if let Err(error) = hidden {

@@ -16,6 +16,7 @@ mod beside;
 mod clone;
 mod fingerprint;
 mod git;
+mod lend;
 mod overlay;
 mod push;
 mod remote;
@@ -33,6 +34,7 @@ use std::time::Instant;
 use specwright_shared::redact::Redactor;
 use specwright_shared::wire::event::{WorkKept, WorkSaved};
 
+use crate::agent::User;
 use crate::config::Config;
 
 pub(crate) use fingerprint::Fingerprint;
@@ -124,6 +126,16 @@ pub enum WorkspaceError {
     /// The branch that the work is meant for cannot be pushed.
     #[error("the work could not be handed in")]
     Push(#[from] PushError),
+    /// The clone cannot be made the agent's.
+    #[error("`{path}` could not be lent to the agent's user {user}: {why}")]
+    Lend {
+        /// The clone.
+        path: PathBuf,
+        /// The user.
+        user: String,
+        /// What the system said.
+        why: String,
+    },
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -152,6 +164,8 @@ pub(crate) struct Workspace {
     pub(crate) commit: Option<String>,
     /// Things that a person should know about how it was made.
     pub(crate) notes: Vec<String>,
+    /// The agent's user, where it is not ours.
+    lent_to: Option<User>,
     kind: Kind,
 }
 
@@ -185,12 +199,32 @@ impl Workspace {
             if !directory.is_dir() {
                 return Err(WorkspaceError::NoDirectory(directory));
             }
-            let git = Git::new(&directory, &config.environment);
+            let git = Git::new(&directory, config);
             let commit = git.run(["rev-parse", "--verify", "--quiet", "HEAD"]).await.ok();
             let commit = commit.map(|id| String::from_utf8_lossy(&id).trim().to_owned());
-            return Ok(Self { directory, commit, notes: Vec::new(), kind: Kind::Directory });
+            let (notes, kind) = (Vec::new(), Kind::Directory);
+            return Ok(Self { directory, commit, notes, lent_to: None, kind });
         };
-        clone::prepare(config, &source).await
+        let workspace = clone::prepare(config, &source).await?;
+        workspace.lend().await?;
+        Ok(workspace)
+    }
+
+    /// Makes the files the agent's, where it has a user of its own.
+    async fn lend(&self) -> Result<(), WorkspaceError> {
+        let (Some(user), Kind::Clone { git, .. }) = (&self.lent_to, &self.kind) else {
+            return Ok(());
+        };
+        let (clone, to) = (self.directory.clone(), user.clone());
+        let lent = tokio::task::spawn_blocking(move || lend::lend(&clone, &to)).await;
+        lent.map_err(std::io::Error::other).and_then(|lent| lent).map_err(|error| {
+            let (path, user) = (self.directory.clone(), user.name.clone());
+            WorkspaceError::Lend { path, user, why: error.to_string() }
+        })?;
+        // Or git would read every file again each time that it is asked what changed. It fails when
+        // something did.
+        git.run(["update-index", "-q", "--refresh"]).await.ok();
+        Ok(())
     }
 
     /// The state of the place now, to be compared with later.
@@ -228,6 +262,7 @@ impl Workspace {
     pub(crate) async fn restore(&self) -> Result<bool, WorkspaceError> {
         let Kind::Clone { git, snapshot, .. } = &self.kind else { return Ok(false) };
         git.restore(snapshot).await?;
+        self.lend().await?;
         Ok(true)
     }
 }

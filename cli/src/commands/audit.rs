@@ -39,5 +39,7 @@ fn row(entry: &AuditEntry) -> String {
     let thing = entry.thing_id.map(|id| format!("  {id}")).unwrap_or_default();
     let name = entry.thing_name.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
     let user = cell(&entry.user, 12);
-    format!("{}  {user}  {}  {}{thing}{name}", entry.at, entry.status, entry.route)
+    // Begun, and what came of it is not known.
+    let status = entry.status.map_or_else(|| "...".to_owned(), |status| status.to_string());
+    format!("{}  {user}  {status}  {}{thing}{name}", entry.at, entry.route)
 }

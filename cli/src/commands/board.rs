@@ -38,7 +38,8 @@ fn lines(board: &Board, width: usize) -> Vec<String> {
 }
 
 fn column_lines(column: &Column, all: &[TicketView], width: usize) -> Vec<String> {
-    let tickets = count(column.tickets.len(), "ticket");
+    let more = if column.next.is_some() { " and more" } else { "" };
+    let tickets = count(column.tickets.len(), "ticket") + more;
     let mut lines = vec![format!("{}  {tickets}", style(name(column.phase)).bold())];
     let mut spec = None;
     for ticket in &column.tickets {
@@ -51,6 +52,10 @@ fn column_lines(column: &Column, all: &[TicketView], width: usize) -> Vec<String
             all.iter().filter(|other| other.spec_id == ticket.spec_id).cloned().collect();
         let tasks: Vec<&TaskView> = of_spec.iter().flat_map(|ticket| &ticket.tasks).collect();
         lines.extend(ticket_lines(ticket, &of_spec, &tasks, width));
+    }
+    if column.next.is_some() {
+        let more = "  older tickets are not shown; `specwright show SPEC` shows those of a spec";
+        lines.push(style(more).dim().to_string());
     }
     lines.push(String::new());
     lines
@@ -74,7 +79,8 @@ mod tests {
     fn the_board_shows_every_column_with_tickets_tasks_and_label() {
         let columns = TicketPhase::ALL.map(|phase| {
             let mine = sample().tickets.into_iter().filter(|ticket| ticket.phase == phase);
-            Column { phase, tickets: mine.collect() }
+            let next = (phase == TicketPhase::PhaseInitial).then(|| "a-place".to_owned());
+            Column { phase, tickets: mine.collect(), next }
         });
         let board = Board { columns: columns.into() };
         let page = lines(&board, 80).join("\n");

@@ -4,6 +4,8 @@
 //! can reach is listened on only with a token that someone chose. Local sandboxes outlive it; the next
 //! control API on the same database finds them.
 
+mod files;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use specwright_control_api::client::Client;
 use specwright_control_api::{ListenRefused, check_listen, reachable, serve};
 use specwright_shared::guardian;
 use specwright_shared::liveness::Settings;
+use specwright_shared::redact::Redactor;
+use specwright_worker::log::{self, Format};
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +59,12 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     if let Some(database) = args.database.or_else(|| config.database.clone()) {
         settings.database_url = database;
     }
+    // A token that was made for this start is known only now.
+    let known = config.secrets().into_iter().chain([token.secret().to_owned()]);
+    log::redact(Redactor::new(known));
+    if args.log == Format::Json {
+        settings.environment.push(("LOG_FORMAT".into(), "json".into()));
+    }
     settings.public_url = args.public_url;
     settings.local_repositories = args.local_repositories;
     if let Some(per_second) = args.requests {
@@ -80,6 +90,7 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     if let Some(guardian) = &args.guardian {
         settings.guardian = guardian_settings(guardian)?;
     }
+    files::raise();
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let sentence =
             format!("{address} cannot be listened on ({error}); choose another with --listen");

@@ -18,7 +18,7 @@ pub(crate) enum Access {
 }
 
 /// What the `{id}` of a path names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Thing {
     Project,
     Spec,

@@ -2,7 +2,8 @@
 //! after it.
 //!
 //! What holds: what a person or guardian does other than read is done to its end and noted in the
-//! audit log, also when the client hangs up, and also when it is refused; a stream ends soon after
+//! audit log, also when the client hangs up, and also when it is refused. It is noted before it is done,
+//! and what came of it after: who is killed in between leaves a line that says so. A stream ends soon after
 //! its token was revoked, or its reader lost the right to read.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -18,17 +19,16 @@ use http::header::CONTENT_TYPE;
 use specwright_shared::id::{SandboxId, TokenId};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::{AuditEntry, Deed};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::admit::{bearer, identify, judge};
-use super::{About, Access, Actor, AuthError, Class, Person, Thing};
+use super::vigil::Reading;
+use super::{About, Access, Actor, AuthError, Class, KnownSandboxes, Person, Thing};
 use crate::app::App;
 use crate::problem::{Answer, chain};
 use crate::request_id::RequestId;
-use crate::store::{self, StoreError};
-
-/// How often an open stream is judged again: a revocation takes effect within 5 seconds everywhere.
-const JUDGE_AGAIN: Duration = Duration::from_secs(3);
+use crate::store::{self, StoreError, Write};
 
 /// How long a person waits for what a crash left to be settled; what takes longer is told as it stands.
 const LOOKED_MAX: Duration = Duration::from_secs(10);
@@ -92,7 +92,7 @@ pub(crate) async fn guard(
             gate.done_and_noted(person, named, judged, request, next).await
         }
         Actor::Person(_) => match judged {
-            Ok(_) => gate.while_allowed(next.run(request).await, hash, named.id),
+            Ok(about) => gate.while_allowed(next.run(request).await, hash, about),
             Err(error) => Answer(error).into_response(),
         },
         Actor::Sandbox(_) => match judged {
@@ -104,18 +104,35 @@ pub(crate) async fn guard(
     response
 }
 
+/// Who brings a token with this hash; its use is noted.
+pub(super) async fn who(app: &App, hash: &[u8; 32], now: Timestamp) -> Result<Actor, AuthError> {
+    let mut session = app.store.read().await?;
+    let (actor, worth_noting) = identify(app, &mut session, hash, now).await?;
+    drop(session);
+    if let Some(token) = worth_noting {
+        let noted = app.clone();
+        app.tasks.spawn(async move {
+            if let Err(error) = note_use(&noted, token, now).await {
+                tracing::warn!(%token, error = chain(&error), "a token's use was not noted");
+            }
+        });
+    }
+    Ok(actor)
+}
+
 impl Gate {
+    /// Who brings a token with this hash; where that is enough, as it was looked up a moment ago.
     async fn actor(&self, hash: &[u8; 32], now: Timestamp) -> Result<Actor, AuthError> {
-        let mut session = self.app.store.read().await?;
-        let (actor, worth_noting) = identify(&self.app, &mut session, hash, now).await?;
-        drop(session);
-        if let Some(token) = worth_noting {
-            let app = self.app.clone();
-            self.app.tasks.spawn(async move {
-                if let Err(error) = note_use(&app, token, now).await {
-                    tracing::warn!(%token, error = chain(&error), "a token's use was not noted");
-                }
-            });
+        if !KnownSandboxes::are_enough_for(self.access, self.path) {
+            return who(&self.app, hash, now).await;
+        }
+        let (known, at) = (&self.app.known_sandboxes, Instant::now());
+        if let Some(sandbox) = known.find(hash, at) {
+            return Ok(Actor::Sandbox(sandbox));
+        }
+        let actor = who(&self.app, hash, now).await?;
+        if let Actor::Sandbox(sandbox) = actor {
+            known.keep(*hash, sandbox, at);
         }
         Ok(actor)
     }
@@ -140,16 +157,20 @@ impl Gate {
             }
             (Access::Deed(deed), Actor::Person(person)) => {
                 let id = id?;
-                // An id that nobody can judge is for administrators alone.
-                let deed = match (id, Thing::of(self.path)) {
-                    (Some(_), None) => Deed::Administer,
-                    _ => deed,
-                };
+                let (deed, thing) = self.asked(deed, id);
                 let mut session = self.app.store.read().await?;
-                let thing = Thing::of(self.path).zip(id);
                 let project = judge(&mut session, person, deed, thing).await?;
                 Ok(About { thing: id, project })
             }
+        }
+    }
+
+    /// What is asked for: what is to be done, to what.
+    fn asked(&self, deed: Deed, id: Option<Uuid>) -> (Deed, Option<(Thing, Uuid)>) {
+        match (Thing::of(self.path), id) {
+            // An id that nobody can judge is for administrators alone.
+            (None, Some(_)) => (Deed::Administer, None),
+            (thing, id) => (deed, thing.zip(id)),
         }
     }
 
@@ -165,17 +186,13 @@ impl Gate {
         let route = format!("{} {}", request.method(), self.path);
         let request_id = RequestId::of(request.extensions());
         let tasks = self.app.tasks.clone();
-        let done = tasks.spawn(async move {
+        let done = async move {
             let thing = named.id.and_then(|id| Uuid::parse_str(&id).ok());
-            let (about, answered) = match judged {
-                Ok(about) => (about, AssertUnwindSafe(next.run(request)).catch_unwind().await),
-                Err(error) => (About { thing, project: None }, Ok(Answer(error).into_response())),
+            let (about, allowed) = match judged {
+                Ok(about) => (about, Ok(())),
+                Err(error) => (About { thing, project: None }, Err(error)),
             };
-            let status =
-                answered.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
-            let made = answered.as_ref().ok().and_then(|answer| answer.extensions().get().copied());
-            let about: About = made.unwrap_or(about);
-            let entry = AuditEntry {
+            let mut entry = AuditEntry {
                 id: Uuid::now_v7(),
                 at: self.app.now(),
                 user: person.name,
@@ -186,21 +203,30 @@ impl Gate {
                     .name
                     .map(|name| name.chars().filter(|c| !c.is_control()).take(80).collect()),
                 project_id: about.project,
-                status: status.as_u16(),
+                status: None,
                 request_id: request_id.to_string(),
             };
-            if let Err(error) = note(&self.app, &entry).await {
-                tracing::error!(
-                    user = entry.user,
-                    route = entry.route,
-                    status = entry.status,
-                    error = chain(&error),
-                    "what was done is not in the audit log"
-                );
+            if let Err(error) = allowed {
+                let refused = Answer(error).into_response();
+                entry.status = Some(refused.status().as_u16());
+                note(&self.app, &entry, store::audit::insert).await;
+                return Ok(refused);
             }
+            // Before it is done: what nobody could know of is not done.
+            if let Err(error) = begin(&self.app, &entry).await {
+                return Ok(Answer(AuthError::Store(error)).into_response());
+            }
+            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            let made = answered.as_ref().ok().and_then(|answer| answer.extensions().get().copied());
+            let about: About = made.unwrap_or(about);
+            (entry.thing_id, entry.project_id) = (about.thing, about.project);
+            let status =
+                answered.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
+            entry.status = Some(status.as_u16());
+            note(&self.app, &entry, store::audit::finish).await;
             answered
-        });
-        match done.await {
+        };
+        match tasks.spawn(done.in_current_span()).await {
             Ok(Ok(response)) => response,
             // For the layer that answers panics.
             Ok(Err(panic)) => resume_unwind(panic),
@@ -212,35 +238,49 @@ impl Gate {
     }
 
     /// A stream, which ends when its reader may no longer read; any other answer as it is.
-    fn while_allowed(self, response: Response, hash: [u8; 32], id: Option<String>) -> Response {
+    fn while_allowed(self, response: Response, token: [u8; 32], about: About) -> Response {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        let (true, Access::Deed(deed)) =
+            (kind.is_some_and(|kind| kind.starts_with("text/event-stream")), self.access)
+        else {
             return response;
-        }
-        let refused = async move {
-            loop {
-                tokio::time::sleep(JUDGE_AGAIN).await;
-                let now = self.app.now();
-                let judged = match self.actor(&hash, now).await {
-                    Ok(actor) => self.judge(&actor, id.as_deref()).await,
-                    Err(error) => Err(error),
-                };
-                match judged {
-                    // A database that is away for a moment takes nobody's rights.
-                    Ok(_) | Err(AuthError::Store(_)) => {}
-                    Err(_) => return,
-                }
-            }
         };
+        let (deed, thing) = self.asked(deed, about.thing);
+        let thing = about.project.map(|project| (Thing::Project, project.0)).or(thing);
+        let vigil = self.app.vigils.over(&self.app, Reading { token, deed, thing });
+        // Kept for as long as there is somebody who reads.
+        let refused = async move { vigil.refused().await };
         response
             .map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(refused))))
     }
 }
 
-async fn note(app: &App, entry: &AuditEntry) -> Result<(), StoreError> {
+async fn begin(app: &App, entry: &AuditEntry) -> Result<(), StoreError> {
     let mut write = app.store.write().await?;
     store::audit::insert(&mut write, entry).await?;
     write.commit().await
+}
+
+/// Notes what came of a deed.
+async fn note(
+    app: &App,
+    entry: &AuditEntry,
+    line: impl AsyncFnOnce(&mut Write, &AuditEntry) -> Result<(), StoreError>,
+) {
+    let noted = async {
+        let mut write = app.store.write().await?;
+        line(&mut write, entry).await?;
+        write.commit().await
+    };
+    if let Err(error) = noted.await {
+        tracing::error!(
+            user = entry.user,
+            route = entry.route,
+            status = entry.status,
+            error = chain(&error),
+            "what came of a deed is not in the audit log"
+        );
+    }
 }
 
 async fn note_use(app: &App, token: TokenId, now: Timestamp) -> Result<(), StoreError> {

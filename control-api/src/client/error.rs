@@ -94,6 +94,16 @@ impl ClientError {
         }
     }
 
+    /// The cursor to go on from, where the one that was given is no longer valid.
+    pub(super) fn oldest(&self) -> Option<&str> {
+        match self {
+            Self::Problem(problem) if problem.kind == ProblemType::CursorExpired => {
+                problem.oldest.as_deref()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the same request may well succeed in a moment.
     #[must_use]
     pub fn may_pass(&self) -> bool {

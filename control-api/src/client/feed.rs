@@ -1,8 +1,9 @@
 //! A spec's events as they come: over a stream, or in pages where no stream comes through.
 //!
 //! What holds: each event once, in commit order, whatever breaks; a stream that breaks is opened again
-//! behind the last event, and what one of them cannot give, a page does. Dropping a wait loses
-//! nothing.
+//! behind the last event, and what one of them cannot give, a page does. Where the control API does
+//! not know the place any more, the feed goes on behind the last event if that is still there, and else
+//! from the oldest one that is, and says so ([`EventFeed::passed_over`]). Dropping a wait loses nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use axum::body::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
-use specwright_shared::id::SpecId;
+use specwright_shared::id::{EventId, SpecId};
 use specwright_shared::wire::Page;
 use specwright_shared::wire::event::EventView;
 use sse_stream::SseByteStream;
@@ -34,6 +35,9 @@ pub struct EventFeed {
     client: Client,
     spec: SpecId,
     after: Option<String>,
+    /// The last event that was given.
+    last: Option<(u64, EventId)>,
+    passed_over: bool,
     ready: Vec<EventView>,
     by: By,
 }
@@ -75,7 +79,15 @@ impl Client {
     /// The events of a spec behind `after` (absent: all), as they come.
     #[must_use]
     pub fn feed(&self, spec: SpecId, after: Option<String>) -> EventFeed {
-        EventFeed { client: self.clone(), spec, after, ready: Vec::new(), by: By::NotYet }
+        EventFeed {
+            client: self.clone(),
+            spec,
+            after,
+            last: None,
+            passed_over: false,
+            ready: Vec::new(),
+            by: By::NotYet,
+        }
     }
 }
 
@@ -108,6 +120,7 @@ impl EventFeed {
             match came {
                 Came::Event(event, id) => {
                     self.after = id.or(self.after.take());
+                    self.last = Some((event.position, event.event.id));
                     self.ready.push(*event);
                 }
                 Came::Nothing => break,
@@ -126,14 +139,47 @@ impl EventFeed {
         Ok(std::mem::take(&mut self.ready))
     }
 
+    /// Whether events before those that were given last are gone, and were passed over. Said once.
+    pub const fn passed_over(&mut self) -> bool {
+        std::mem::replace(&mut self.passed_over, false)
+    }
+
     async fn page(&mut self, wait: Duration) -> Result<Vec<EventView>, ClientError> {
         if !self.ready.is_empty() {
             return Ok(std::mem::take(&mut self.ready));
         }
-        let page: Page<EventView> =
-            self.client.events(self.spec, self.after.as_deref(), wait).await?;
+        let mut page = self.client.events(self.spec, self.after.as_deref(), wait).await;
+        if let Err(error) = &page
+            && let Some(oldest) = error.oldest().map(str::to_owned)
+        {
+            let (after, passed_over) = self.go_on(oldest).await?;
+            // What a place that is known now can give, a stream can, too.
+            self.by = By::NotYet;
+            page = self.client.events(self.spec, Some(&after), wait).await;
+            (self.after, self.passed_over) = (Some(after), self.passed_over || passed_over);
+        }
+        let page: Page<EventView> = page?;
         self.after = page.next.or(self.after.take());
+        if let Some(last) = page.items.last() {
+            self.last = Some((last.position, last.event.id));
+        }
         Ok(page.items)
+    }
+
+    /// From where to go on when the place is not known any more, and whether that passes events over.
+    /// A database that failed over knows none of the places that it gave out, but all events.
+    async fn go_on(&self, oldest: String) -> Result<(String, bool), ClientError> {
+        let Some((position, id)) = self.last else { return Ok((oldest, true)) };
+        let before = position.saturating_sub(1).to_string();
+        match self.client.events(self.spec, Some(&before), Duration::ZERO).await {
+            Ok(page) => {
+                let is_there =
+                    page.items.first().is_some_and(|e| (e.position, e.event.id) == (position, id));
+                Ok(if is_there { (position.to_string(), false) } else { (oldest, true) })
+            }
+            Err(error) if error.oldest().is_some() => Ok((oldest, true)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn open(&self) -> Result<By, ClientError> {

@@ -12,7 +12,7 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::{Decoded, Event, PhaseCompleted, RawEvent};
 use specwright_shared::wire::spec::Coverage;
 
-use super::Refusal;
+use super::{Fault, Refusal};
 use crate::run::Run;
 use crate::store::plan::{self, Plan};
 use crate::store::{self, Write};
@@ -23,15 +23,9 @@ const FINDINGS_QUOTED: usize = 5;
 /// Takes secrets out of an event. An output's digest is the worker's, over what it has: it is judged
 /// over that, and what is kept gets a digest of its own. From there on the kept output is *the*
 /// output: it is what the gate judges, and what later digests are compared with.
-pub(super) fn redact(redactor: &Redactor, event: &mut RawEvent) -> Result<(), Refusal> {
-    let claimed = match (event.phase, event.decode()) {
-        (Some(phase), Ok(Decoded::Known(body))) => match *body {
-            Event::PhaseCompleted(body) if body.output.is_some() => Some((phase, body)),
-            _ => None,
-        },
-        // What does not decode is refused after this, in words that quote nothing unredacted.
-        _ => None,
-    };
+pub(super) fn redact(redactor: &Redactor, event: &mut RawEvent) -> Result<(), Fault> {
+    // Read only where there can be one: this is done for every event.
+    let claimed = event.data.get("output").and_then(|_| claimed(event));
     redactor.value(&mut event.data);
     let Some((phase, claimed)) = claimed else { return Ok(()) };
     if event.data.get("output") == claimed.output.as_ref() {
@@ -41,18 +35,28 @@ pub(super) fn redact(redactor: &Redactor, event: &mut RawEvent) -> Result<(), Re
     check_digest(&claimed, &digest)?;
     if let Some(kept) = event.data.get("output") {
         // An output that is none without its secret (a name that must be spelt so) is refused.
-        let kept = Document::parse(phase, kept).map_err(|why| Refusal::Gate(why.to_string()))?;
+        let kept = Document::parse(phase, kept).map_err(|why| Fault::Gate(why.to_string()))?;
         event.data["digest"] = kept.digest().into();
     }
     Ok(())
 }
 
-fn check_digest(body: &PhaseCompleted, digest: &str) -> Result<(), Refusal> {
+/// The output that an event claims. What does not decode is refused after this, in words that quote
+/// nothing unredacted.
+fn claimed(event: &RawEvent) -> Option<(Phase, PhaseCompleted)> {
+    let Ok(Decoded::Known(body)) = event.decode() else { return None };
+    match *body {
+        Event::PhaseCompleted(body) if body.output.is_some() => Some((event.phase?, body)),
+        _ => None,
+    }
+}
+
+fn check_digest(body: &PhaseCompleted, digest: &str) -> Result<(), Fault> {
     if body.digest.as_deref() == Some(digest) {
         return Ok(());
     }
     let theirs = body.digest.as_deref().unwrap_or("absent");
-    Err(Refusal::Gate(format!("the digest is {digest}, not {theirs}")))
+    Err(Fault::Gate(format!("the digest is {digest}, not {theirs}")))
 }
 
 /// Accepts a phase's output, or refuses it with the findings.
@@ -66,16 +70,17 @@ pub(super) async fn phase_completed(
     let phases: Vec<_> = run.phases.values().cloned().collect();
     let mut accepted = store::phase::accepted(&phases)?;
     if phase > accepted.first_missing() {
-        return Err(Refusal::Gate(format!(
+        return Err(Fault::Gate(format!(
             "`{phase}` cannot be accepted before `{}`",
             accepted.first_missing()
-        )));
+        ))
+        .into());
     }
     let known = run.phases.get(&phase).and_then(|record| record.digest.clone());
     let (document, digest) = match phase {
         Phase::Complete => {
             if body.output.is_some() {
-                return Err(Refusal::Invalid("`complete` has no output; send none".to_owned()));
+                return Err(Fault::Invalid("`complete` has no output; send none".to_owned()).into());
             }
             (None, None)
         }
@@ -84,10 +89,11 @@ pub(super) async fn phase_completed(
             let digest = document.digest();
             check_digest(&body, &digest)?;
             if known.is_some_and(|known| known != digest) {
-                return Err(Refusal::Gate(format!(
+                return Err(Fault::Gate(format!(
                     "`{phase}` has another accepted output; execute the spec from there to set it \
                      aside"
-                )));
+                ))
+                .into());
             }
             (Some(document), Some(digest))
         }
@@ -100,7 +106,7 @@ pub(super) async fn phase_completed(
         earlier.forget_from(phase);
         let verdict = judge(document, &earlier, None);
         if !verdict.passes() {
-            return Err(Refusal::Gate(in_words(&verdict)));
+            return Err(Fault::Gate(in_words(&verdict)).into());
         }
         score = score.min(verdict.score);
         accepted.insert(document.clone());
@@ -124,17 +130,17 @@ pub(super) async fn phase_completed(
     Ok(())
 }
 
-fn read(phase: Phase, body: &PhaseCompleted) -> Result<Document, Refusal> {
+fn read(phase: Phase, body: &PhaseCompleted) -> Result<Document, Fault> {
     let Some(output) = &body.output else {
-        return Err(Refusal::Invalid(format!("`{phase}` is completed by an `output`")));
+        return Err(Fault::Invalid(format!("`{phase}` is completed by an `output`")));
     };
     let bytes = output.to_string().len();
     if bytes > DOCUMENT_MAX_BYTES {
-        return Err(Refusal::Gate(format!(
+        return Err(Fault::Gate(format!(
             "the output has {bytes} bytes; at most {DOCUMENT_MAX_BYTES} are taken"
         )));
     }
-    Document::parse(phase, output).map_err(|finding| Refusal::Gate(finding.to_string()))
+    Document::parse(phase, output).map_err(|finding| Fault::Gate(finding.to_string()))
 }
 
 /// What the gate says, worst first, in one sentence after another.
@@ -154,9 +160,10 @@ async fn synchronise(write: &mut Write, run: &mut Run, accepted: &Accepted) -> R
     let (Some(requirements), Some(tasks), Some(sync)) =
         (&accepted.requirements, &accepted.tasks, &accepted.sync)
     else {
-        return Err(Refusal::Gate(
+        return Err(Fault::Gate(
             "`sync` needs the accepted outputs of `requirements` and `tasks`".to_owned(),
-        ));
+        )
+        .into());
     };
     run.spec.coverage =
         Some(Coverage { requirements: sync.totals.requirements, covered: sync.totals.covered });

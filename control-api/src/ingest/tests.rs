@@ -1,5 +1,8 @@
 //! Ingest over the real wire: every rule of the module's head.
 
+mod killed;
+mod replicas;
+
 use serde_json::{Value, json};
 use specwright_shared::documents::Document;
 use specwright_shared::phase::Phase;
@@ -82,6 +85,7 @@ async fn a_whole_run_becomes_a_completed_spec_with_tickets() {
     assert_eq!((&tickets[0]["owner"], &tickets[0]["rehearsal"]), (&json!("owner"), &json!(true)));
     let (_, board) = api.get("/api/v1/board").await;
     assert_eq!(board["columns"][0]["tickets"].as_array().unwrap().len(), 2);
+    the_board_comes_in_pages(&api, &board).await;
     let (_, coverage) = api.get(&format!("/api/v1/specs/{spec}/coverage")).await;
     assert_eq!(coverage["totals"]["covered"], 2);
     let (_, document) = api.get(&format!("/api/v1/specs/{spec}/documents/design.md")).await;
@@ -99,6 +103,23 @@ async fn a_whole_run_becomes_a_completed_spec_with_tickets() {
     assert_eq!((status, &answer["ended"]), (200, &json!(true)));
     assert_eq!(api.get(&format!("/api/v1/specs/{spec}")).await.1["status"], "completed");
     api.end().await;
+}
+
+/// A board whose first column holds two tickets.
+async fn the_board_comes_in_pages(api: &Running, whole: &Value) {
+    let (_, first) = api.get("/api/v1/board?limit=1").await;
+    let [first, waiting] = [&first["columns"][0], &whole["columns"][0]["tickets"]];
+    assert_eq!(first["tickets"], json!([waiting[0]]));
+    let next = first["next"].as_str().unwrap();
+    let path = format!("/api/v1/board?limit=1&phase=PHASE_INITIAL&after={next}");
+    let (_, second) = api.get(&path).await;
+    let column = json!({ "phase": "PHASE_INITIAL", "tickets": [waiting[1]] });
+    assert_eq!(second, json!({ "columns": [column] }), "the last page of this column alone");
+    for (query, word) in [("after=x", "`phase`"), ("phase=PHASE_INITIAL&after=x", "`after`")] {
+        let (status, problem) = api.get(&format!("/api/v1/board?{query}")).await;
+        assert_eq!((status, &problem["type"]), (422, &json!("invalid-request")));
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{problem}");
+    }
 }
 
 #[tokio::test]

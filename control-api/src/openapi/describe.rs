@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::auth::{About, Person};
 use crate::extract::{Body, PackedBody, Params, PathId, PathName};
+use crate::trace::Trace;
 
 /// What is known about an operation.
 #[derive(Debug, Default, Clone)]
@@ -79,7 +80,7 @@ macro_rules! unseen {
         }
     )*};
 }
-unseen!(State<App>, Person, HeaderMap);
+unseen!(State<App>, Person, Trace, HeaderMap);
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()

@@ -245,7 +245,7 @@ pub(super) const ALL: &[Words] = &[
     says("GET /api/v1/sandboxes/{id}/transcript", "The same bytes.")
         .gives(Answer::Of("application/gzip")),
     says("GET /api/v1/duties", "Background duties: who does them, and what they did."),
-    says("GET /api/v1/board", "Tickets by their phase."),
+    says("GET /api/v1/board", "Tickets by their phase: a page of each column."),
     says("GET /api/v1/tickets", "A spec's tickets."),
     says("GET /api/v1/tickets/{id}", "A ticket."),
     says("GET /api/v1/tasks", "A spec's tasks."),

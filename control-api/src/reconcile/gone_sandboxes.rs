@@ -14,7 +14,7 @@ use crate::store::{self, StoreError};
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::not_ended(&mut session).await?;
+    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
     drop(session);
     // Side by side: one whose facts are delivered must not keep the others waiting.
     let looks = sandboxes.into_iter().map(async |sandbox| end_if_gone(app, &sandbox).await);

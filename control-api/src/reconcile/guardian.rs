@@ -21,7 +21,7 @@ const EVENTS: u64 = 500;
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::not_ended(&mut session).await?;
+    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
     drop(session);
     let mut did = 0;
     for sandbox in sandboxes.iter().filter(|sandbox| sandbox.state == SandboxState::Active) {
@@ -53,7 +53,8 @@ async fn look(app: &App, sandbox: &Sandbox) -> Result<bool, StoreError> {
     };
     // A round that is broken off and done again finds its own intervention.
     let key = format!("built-in-{}", events.last().map_or(since, |event| event.seq));
-    match intervene(app, sandbox.id, Guardian { name: NAME, key: &key }, &proposal).await {
+    let guardian = Guardian { name: NAME, key: &key, trace: None };
+    match intervene(app, sandbox.id, guardian, &proposal).await {
         Ok(Done::Now(_)) => Ok(true),
         Ok(Done::Before(_)) => Ok(false),
         Err(InterveneError::Store(error)) => Err(error),

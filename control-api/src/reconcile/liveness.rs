@@ -20,9 +20,9 @@ use crate::app::{Api, App};
 use crate::breaker;
 use crate::run::Run;
 use crate::sandboxes::lost;
-use crate::store::liveness::Watched;
+use crate::store::liveness::{Standing, Watched};
 use crate::store::sandbox::Sandbox;
-use crate::store::{self, StoreError, Write};
+use crate::store::{self, Session, StoreError, Write};
 
 /// Who speaks in the messages of a step.
 const SENDER: &str = "liveness";
@@ -32,14 +32,45 @@ const WORTH: std::time::Duration = std::time::Duration::from_secs(600);
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::not_ended(&mut session).await?;
-    drop(session);
+    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
+    let standings = store::liveness::standings(&mut session).await?;
     let mut settings = HashMap::new();
-    let mut did = 0;
+    let mut to_look_at = Vec::new();
     for sandbox in sandboxes {
-        did += u64::from(look(app, sandbox.id, &mut settings).await?);
+        let Some(standing) = standings.get(&sandbox.id) else { continue };
+        let settings = settings_of(app, &mut session, standing.project, &mut settings).await?;
+        if !is_as_before(app, &sandbox, standing, &settings) {
+            to_look_at.push(sandbox.id);
+        }
+    }
+    drop(session);
+    let mut did = 0;
+    for sandbox in to_look_at {
+        did += u64::from(look(app, sandbox, &mut settings).await?);
     }
     Ok(did)
+}
+
+/// Whether there is nothing to note and nothing to do: most of a large fleet, most of the time.
+fn is_as_before(app: &Api, sandbox: &Sandbox, standing: &Standing, settings: &Settings) -> bool {
+    let kind = verdict(app, sandbox, settings, app.now()).kind;
+    // An alarm grows older by itself, and so does what a run has cost.
+    standing.verdict == Some(kind) && !is_alarming(kind) && settings.spend_max_usd.is_none()
+}
+
+/// The settings of a project, asked for once in a round.
+async fn settings_of(
+    app: &App,
+    session: &mut Session,
+    project: ProjectId,
+    known: &mut HashMap<ProjectId, Settings>,
+) -> Result<Settings, StoreError> {
+    if let Some(settings) = known.get(&project) {
+        return Ok(settings.clone());
+    }
+    let settings = app.settings_of(session, project).await?;
+    known.insert(project, settings.clone());
+    Ok(settings)
 }
 
 /// What a sandbox is at now.
@@ -74,14 +105,7 @@ async fn look(
     let Some(spec) = store::spec::find(&mut session, sandbox.spec_id).await? else {
         return Ok(false);
     };
-    let settings = match known.get(&spec.project_id) {
-        Some(settings) => settings.clone(),
-        None => {
-            let settings = app.settings_of(&mut session, spec.project_id).await?;
-            known.insert(spec.project_id, settings.clone());
-            settings
-        }
-    };
+    let settings = settings_of(app, &mut session, spec.project_id, known).await?;
     let Some(watched) = store::liveness::find(&mut session, sandbox.id).await? else {
         return Ok(false);
     };

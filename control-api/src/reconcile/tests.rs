@@ -1,5 +1,6 @@
 //! The duties in a real control API, with real processes and a real store.
 
+mod old_events;
 mod orphans;
 mod ways_out;
 

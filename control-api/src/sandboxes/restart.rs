@@ -60,6 +60,8 @@ pub(super) async fn wanted(
         // What was to be done anew was set aside when the run was asked for.
         options: RunOptions { from: None, ..sandbox.options.clone() },
         created_at: run.now(),
+        // It is the same run that goes on.
+        traceparent: sandbox.traceparent,
     };
     Ok(Some((next, watched.restart + 1)))
 }

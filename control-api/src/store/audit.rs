@@ -1,4 +1,4 @@
-//! The audit log: rows are added, and never changed or deleted.
+//! The audit log: rows are added, get what came of the deed once, and are never deleted.
 
 use chrono::{DateTime, Utc};
 use specwright_shared::id::{ProjectId, TokenId};
@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::{Session, StoreError, Write, count};
 
 const TABLE: &str = "audit";
+
+/// What stands for a status as long as it is not known.
+const NOT_KNOWN: i64 = 0;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -36,7 +39,10 @@ impl TryFrom<Row> for AuditEntry {
             thing_id: row.thing_id,
             thing_name: row.thing_name,
             project_id: row.project_id.map(ProjectId),
-            status: count(TABLE, row.status)?,
+            status: match row.status {
+                NOT_KNOWN => None,
+                status => Some(count(TABLE, status)?),
+            },
             request_id: row.request_id,
         })
     }
@@ -60,8 +66,26 @@ pub(crate) async fn insert(write: &mut Write, entry: &AuditEntry) -> Result<(), 
         .bind(entry.thing_id)
         .bind(entry.thing_name.clone())
         .bind(entry.project_id.map(|id| id.0))
-        .bind(i64::from(entry.status))
+        .bind(entry.status.map_or(NOT_KNOWN, i64::from))
         .bind(entry.request_id.clone())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Notes what came of a deed, in the line that says that it was begun; a second time changes nothing.
+pub(crate) async fn finish(write: &mut Write, entry: &AuditEntry) -> Result<(), StoreError> {
+    write
+        .query(
+            "UPDATE audit
+             SET status = $2, thing_id = $3, project_id = $4
+             WHERE id = $1 AND status = $5",
+        )
+        .bind(entry.id)
+        .bind(entry.status.map_or(NOT_KNOWN, i64::from))
+        .bind(entry.thing_id)
+        .bind(entry.project_id.map(|id| id.0))
+        .bind(NOT_KNOWN)
         .execute()
         .await?;
     Ok(())
@@ -74,19 +98,27 @@ pub(crate) async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<AuditEntry>, StoreError> {
-    let rows: Vec<Row> = session
-        .query(
+    let sql = match project {
+        None => {
             "SELECT *
              FROM audit
-             WHERE ($1 IS NULL OR project_id = $1)
-               AND ($2 IS NULL OR id < $2)
+             WHERE id < $1
              ORDER BY id DESC
-             LIMIT $3",
-        )
-        .bind(project.map(|id| id.0))
-        .bind(after)
-        .bind(limit)
-        .fetch_all()
-        .await?;
+             LIMIT $2"
+        }
+        Some(_) => {
+            "SELECT *
+             FROM audit
+             WHERE project_id = $3 AND id < $1
+             ORDER BY id DESC
+             LIMIT $2"
+        }
+    };
+    let query = session.query(sql).bind(after.unwrap_or(Uuid::max())).bind(limit);
+    let query = match project {
+        Some(id) => query.bind(id.0),
+        None => query,
+    };
+    let rows: Vec<Row> = query.fetch_all().await?;
     rows.into_iter().map(AuditEntry::try_from).collect()
 }

@@ -6,8 +6,11 @@ mod event;
 mod faults;
 mod given;
 mod guardian;
+mod intake;
 mod named;
 mod old_events;
+mod packed_in_order;
+mod pages;
 mod schema;
 mod watch;
 
@@ -24,6 +27,7 @@ use specwright_shared::wire::event::MessageInjected;
 use specwright_shared::wire::message::{Message, MessageStatus, SeenAs};
 use specwright_shared::wire::sandbox::{Ack, Batch, Heartbeat};
 use specwright_shared::wire::spec::RunOptions;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::event::log::Log;
@@ -31,10 +35,14 @@ use super::phase::PhaseRecord;
 use super::postgres_server::PostgresServer;
 use super::project::{Belonging, Sight};
 use super::sandbox::NewSandbox;
-use super::spec::{Filter, Spec};
-use super::{Store, document, gauges, message, phase, project, sandbox, spec, ticket, transcript};
+use super::spec::Spec;
+use super::spec::list::{Filter, page as specs};
+use super::{
+    Store, Write, document, gauges, message, phase, project, sandbox, spec, task, ticket,
+    transcript,
+};
 use crate::auth::Person;
-use crate::ingest::ingest;
+use crate::ingest::Intake;
 use crate::testing::documents;
 use crate::testing::worker::event as numbered;
 
@@ -42,6 +50,11 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// The sight of a user who belongs to no project.
 const NO_SIGHT: Sight = Sight { user: Some(UserId(Uuid::nil())), project: None };
+
+/// One that takes in for a control API which knows no secret.
+fn taking_in(store: &Store) -> (Intake, Redactor) {
+    (Intake::new(store.clone(), TaskTracker::new()), Redactor::default())
+}
 
 fn now() -> Timestamp {
     Timestamp::from_micros(1_795_000_000_123_456)
@@ -100,6 +113,7 @@ async fn the_contract_holds_on_postgres_where_there_is_one() {
     };
     contract(&server.address()).await;
     faults::a_database_that_comes_late_is_waited_for(&server.address()).await;
+    intake::what_is_taken_in_is_found_by_indexes(&server).await;
     faults::a_request_without_a_database_is_told_when_to_come_again(&server).await;
     eprintln!("the store's contract ran on: PostgreSQL");
 }
@@ -118,11 +132,14 @@ async fn contract(address: &str) {
     a_sandbox_keeps_its_newest_transcript(&store).await;
     a_run_is_taken_in_and_its_tickets_are_made_once(&store).await;
     event::what_is_kept_of_events(&store).await;
+    intake::what_is_kept_of_many(&store).await;
     guardian::what_is_kept_of_guardians(&store).await;
     watch::what_is_kept_of_watching(&store).await;
     schema::a_text_of_the_version_before_runs_on_the_expanded_schema(&store).await;
     faults::what_is_done_about_faults(&store).await;
     old_events::what_is_kept_of_old_events(&store).await;
+    packed_in_order::what_is_kept_of_the_order_of_packed_events(&store).await;
+    pages::what_is_read_in_pages(&store).await;
     store.close().await;
     schema::an_older_program_refuses_a_newer_schema(address).await;
     // A second opening finds the schema there.
@@ -150,10 +167,14 @@ async fn projects_are_made_once(store: &Store) {
 
 async fn new_spec(store: &Store) -> Spec {
     let mut write = store.write().await.unwrap();
-    let new = serde_json::from_value(json!({ "description": "Idea\nmore" })).unwrap();
-    let spec = crate::spec_intake::take(&mut write, &Person::owner(), new, now()).await.unwrap();
+    let spec = new_spec_in(&mut write).await;
     write.commit().await.unwrap();
     spec
+}
+
+async fn new_spec_in(write: &mut Write) -> Spec {
+    let new = serde_json::from_value(json!({ "description": "Idea\nmore" })).unwrap();
+    crate::spec_intake::take(write, &Person::owner(), new, now()).await.unwrap()
 }
 
 async fn specs_are_listed_newest_first_and_filtered(store: &Store) {
@@ -168,20 +189,14 @@ async fn specs_are_listed_newest_first_and_filtered(store: &Store) {
 
     let mut session = store.read().await.unwrap();
     let ids = |specs: Vec<Spec>| specs.into_iter().map(|spec| spec.id).collect::<Vec<SpecId>>();
-    let all = spec::list(&mut session, Sight::default(), &Filter::default(), 9).await.unwrap();
+    let all = specs(&mut session, Sight::default(), &Filter::default(), 9).await.unwrap();
     assert_eq!(ids(all), [two.id, one.id]);
     let filter = Filter { status: Some(SpecStatus::Draft), ..Filter::default() };
-    assert_eq!(
-        ids(spec::list(&mut session, Sight::default(), &filter, 9).await.unwrap()),
-        [one.id]
-    );
+    assert_eq!(ids(specs(&mut session, Sight::default(), &filter, 9).await.unwrap()), [one.id]);
     let filter = Filter { after: Some(two.id.0), ..Filter::default() };
-    assert_eq!(
-        ids(spec::list(&mut session, Sight::default(), &filter, 9).await.unwrap()),
-        [one.id]
-    );
+    assert_eq!(ids(specs(&mut session, Sight::default(), &filter, 9).await.unwrap()), [one.id]);
     let filter = Filter { project_id: Some(one.project_id), ..Filter::default() };
-    assert_eq!(spec::list(&mut session, Sight::default(), &filter, 1).await.unwrap().len(), 1);
+    assert_eq!(specs(&mut session, Sight::default(), &filter, 1).await.unwrap().len(), 1);
     let read = spec::find(&mut session, two.id).await.unwrap().unwrap();
     assert_eq!((read.reason, read.cost_micro_usd), (Some(Outcome::Lost), 1_500_000));
     assert_eq!((read.title.as_str(), read.description.as_str()), ("Idea", "Idea\nmore"));
@@ -215,6 +230,7 @@ async fn add_sandbox(store: &Store, spec: SpecId) -> Result<SandboxId, super::St
         agent: "rehearsal".to_owned(),
         options: RunOptions { until: Some(Phase::Complete), ..RunOptions::default() },
         created_at: now(),
+        traceparent: None,
     };
     sandbox::insert(&mut write, &new).await?;
     write.commit().await?;
@@ -238,7 +254,8 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
         agent_alive: true,
         spool_depth: 3,
     };
-    assert!(sandbox::set_heartbeat(&mut write, first, &heartbeat, now(), now()).await.unwrap());
+    let heard = sandbox::set_heartbeat(&mut write, first, &heartbeat, now(), now()).await.unwrap();
+    assert_eq!(heard.unwrap().stop_reason, None);
     let living = gauges::living(&mut write).await.unwrap();
     let shown = living.iter().find(|living| living.id == first).unwrap();
     assert_eq!((shown.spool_depth, shown.cost_micro_usd), (3, 0));
@@ -265,13 +282,14 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
 
     let second = add_sandbox(store, spec).await.unwrap();
     let mut session = store.read().await.unwrap();
-    let active = sandbox::not_ended(&mut session).await.unwrap();
+    let active = sandbox::list::not_ended(&mut session).await.unwrap();
     assert!(active.iter().any(|sandbox| sandbox.id == second));
     assert!(!active.iter().any(|sandbox| sandbox.id == first));
     let living = gauges::living(&mut session).await.unwrap();
     assert!(living.iter().any(|living| living.id == second && living.spool_depth == 0));
     assert!(!living.iter().any(|living| living.id == first));
-    let all = sandbox::list(&mut session, Sight::default(), Some(spec), None, 9).await.unwrap();
+    let all =
+        sandbox::list::page(&mut session, Sight::default(), Some(spec), None, 9).await.unwrap();
     assert_eq!(all.iter().map(|sandbox| sandbox.id).collect::<Vec<_>>(), [second, first]);
     let spec = spec::find(&mut session, spec).await.unwrap().unwrap();
     assert_eq!(spec.sandbox_id, Some(second));
@@ -429,9 +447,9 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     events.push(numbered(8, "spec.execution_completed", None, end));
     let batch = Batch { generation: 1, events };
     for _ in 0..2 {
-        let taken = ingest(store, &Redactor::default(), sandbox, batch.clone(), now(), LEASE)
-            .await
-            .unwrap();
+        let (intake, knows_nothing) = taking_in(store);
+        let taken = intake.take(&knows_nothing, sandbox, batch.clone(), now(), LEASE);
+        let taken = taken.await.unwrap();
         assert_eq!((taken.ack, taken.spec), (Ack { acked: 8, ended: true }, spec));
     }
 
@@ -444,15 +462,21 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     assert_eq!(newer.event.data, json!({ "nul": "a\u{FFFD}b", "n\u{FFFD}": [1.5] }));
     assert_eq!(newer.event.id, batch.events[6].id);
     assert_eq!(newer.event.at, batch.events[6].at);
-    let filter = ticket::Filter { spec: Some(spec), ..ticket::Filter::default() };
-    let tickets = ticket::list(&mut session, Sight::default(), filter).await.unwrap();
+    let tickets = ticket::of_spec(&mut session, Sight::default(), spec).await.unwrap();
     assert_eq!(tickets.len(), 2);
     assert_eq!(tickets[1].depends_on, [tickets[0].id]);
     assert_eq!(tickets[1].tasks[0].depends_on, [tickets[0].tasks[0].id]);
-    assert_eq!(ticket::list(&mut session, NO_SIGHT, filter).await.unwrap(), []);
-    let tasks = ticket::tasks(&mut session, Sight::default(), filter).await.unwrap();
+    assert_eq!(ticket::of_spec(&mut session, NO_SIGHT, spec).await.unwrap(), []);
+    let (ticket, task) = (&tickets[1], &tickets[1].tasks[0]);
+    for (sight, sees) in [(Sight::default(), true), (NO_SIGHT, false)] {
+        let one = ticket::find(&mut session, sight, ticket.id).await.unwrap();
+        assert_eq!(one.as_ref(), Some(ticket).filter(|_| sees));
+        let one = task::find(&mut session, sight, task.id).await.unwrap();
+        assert_eq!(one.as_ref(), Some(task).filter(|_| sees));
+    }
+    let tasks = task::of_spec(&mut session, Sight::default(), spec).await.unwrap();
     assert_eq!(tasks, tickets.into_iter().flat_map(|ticket| ticket.tasks).collect::<Vec<_>>());
-    assert_eq!(ticket::tasks(&mut session, NO_SIGHT, filter).await.unwrap(), []);
+    assert_eq!(task::of_spec(&mut session, NO_SIGHT, spec).await.unwrap(), []);
     let phases = phase::list(&mut session, spec).await.unwrap();
     assert_eq!(phases.iter().map(|one| one.phase).collect::<Vec<_>>(), Phase::ALL);
     assert!(phases.iter().all(|one| one.status == PhaseStatus::Accepted), "{phases:?}");

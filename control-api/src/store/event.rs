@@ -1,21 +1,24 @@
-//! Events. A row is never changed, and in time packed away ([`archive`]); its position in its spec counts up by one in commit order, and
-//! its number in its sandbox in the order of the worker's facts.
+//! Events. A row is never changed, and in time packed away ([`archive`]); its position in its spec
+//! counts up by one in commit order, and its number in its sandbox in the order of the worker's facts.
 
 pub(crate) mod archive;
+pub(crate) mod intake;
 pub(crate) mod log;
 pub(crate) mod order;
 pub(crate) mod recent;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::phase::Phase;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::event::RawEvent;
-use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::engine::Query;
 use super::{Session, StoreError, Write, stored};
 
 const TABLE: &str = "events";
@@ -37,24 +40,43 @@ pub(crate) struct Recorded {
     seq: Option<i64>,
     id: Uuid,
     kind: String,
-    phase: Option<String>,
+    phase: Option<&'static str>,
     at: DateTime<Utc>,
-    data: Json<Value>,
+    /// JSON.
+    data: String,
+    trace_id: Option<Uuid>,
 }
 
 impl Recorded {
     /// At its position in its spec; `sandbox` is absent for the control API's own.
     pub(crate) fn new(position: u64, sandbox: Option<SandboxId>, event: &RawEvent) -> Self {
+        Self::written(position, sandbox, event, event.data.to_string())
+    }
+
+    /// The same, with its body as JSON.
+    pub(crate) fn written(
+        position: u64,
+        sandbox: Option<SandboxId>,
+        event: &RawEvent,
+        data: String,
+    ) -> Self {
         Self {
             position: stored(position),
             sandbox: sandbox.map(|id| id.0),
             seq: sandbox.map(|_| stored(event.seq)),
             id: event.id.0,
             kind: event.kind.clone(),
-            phase: event.phase.map(|phase| phase.as_str().to_owned()),
+            phase: event.phase.map(Phase::as_str),
             at: event.at.as_utc(),
-            data: Json(event.data.clone()),
+            data,
+            trace_id: event.trace_id.map(TraceId::as_uuid),
         }
+    }
+
+    /// In this trace, if it names none itself.
+    pub(crate) fn in_trace(mut self, trace: Option<TraceId>) -> Self {
+        self.trace_id = self.trace_id.or(trace.map(TraceId::as_uuid));
+        self
     }
 }
 
@@ -66,13 +88,14 @@ static INSERT_SQLITE: LazyLock<[String; 3]> = LazyLock::new(|| {
     ROWS.map(|rows| {
         let rows: Vec<String> = (0..rows)
             .map(|row| {
-                let own: Vec<String> = (3..=10).map(|n| format!("${}", row * 8 + n)).collect();
-                format!("($1, $2, {})", own.join(", "))
+                let own: Vec<String> = (2..=11).map(|n| format!("${}", row * 10 + n)).collect();
+                format!("($1, {})", own.join(", "))
             })
             .collect();
         format!(
             "INSERT INTO events (
-                 spec_id, received_at, position, sandbox_id, seq, id, kind, phase, at, data
+                 received_at, spec_id, position, sandbox_id, seq, id, kind, phase, at, data,
+                 trace_id
              )
              VALUES {}",
             rows.join(", ")
@@ -80,20 +103,27 @@ static INSERT_SQLITE: LazyLock<[String; 3]> = LazyLock::new(|| {
     })
 });
 
-/// A transaction may have got its number before it waited for the spec's lock; were that number
-/// kept, the order of all events could turn a spec's own order round.
-const INSERT_POSTGRES: &str = "
-    INSERT INTO events (
-        spec_id, received_at, position, sandbox_id, seq, id, kind, phase, at, data, txid
+/// The numbers of the transactions that wrote before. A transaction may have got its number before it
+/// waited for a spec's lock; were that number kept, the order of all events could turn a spec's own
+/// order round.
+const BEFORE: &str = "before AS MATERIALIZED (
+        SELECT spec.id,
+               (SELECT txid FROM events WHERE spec_id = spec.id AND position = spec.position)
+        FROM UNNEST($12, $13) AS spec (id, position)
+    )";
+
+const INSERT_ALL: &str = "INSERT INTO events (
+        received_at, spec_id, position, sandbox_id, seq, id, kind, phase, at, data, trace_id, txid
     )
-    SELECT $1, $2, position, sandbox_id, seq, id, kind, phase, at, data,
-           GREATEST(
-               pg_current_xact_id()::TEXT::BIGINT,
-               (SELECT txid FROM events WHERE spec_id = $1 AND position = $11)
-           )
-    FROM UNNEST($3, $4, $5, $6, $7, $8, $9, $10)
-             AS new (position, sandbox_id, seq, id, kind, phase, at, data)
-    ORDER BY position";
+    SELECT $1, new.spec_id, new.position, new.sandbox_id, new.seq, new.id, new.kind, new.phase,
+           new.at, new.data::JSONB, new.trace_id,
+           GREATEST(pg_current_xact_id()::TEXT::BIGINT, before.txid)
+    FROM UNNEST($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
+             AS new (spec_id, position, sandbox_id, seq, id, kind, phase, at, data, trace_id, place)
+    JOIN before ON before.id = new.spec_id
+    ORDER BY new.place";
+
+static INSERT_POSTGRES: LazyLock<String> = LazyLock::new(|| format!("WITH {BEFORE} {INSERT_ALL}"));
 
 /// Stores events behind the newest one of a spec, in order and without a hole, under the spec's lock,
 /// and tells who waits for them.
@@ -103,56 +133,75 @@ pub(crate) async fn insert(
     events: Vec<Recorded>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(before) = events.first().map(|first| first.position - 1) else { return Ok(()) };
-    for about in [spec.0, ANYWHERE] {
-        write.tell(about);
+    let events: Vec<_> = events.into_iter().map(|event| (spec, event)).collect();
+    if events.is_empty() {
+        return Ok(());
     }
-    for sandbox in events.iter().filter_map(|event| event.sandbox) {
-        write.tell(reported_by(SandboxId(sandbox)));
-    }
+    tell(write, &events);
     if matches!(**write, Session::Sqlite(_)) {
-        return insert_in_parts(write, spec, events, now).await;
+        return insert_in_parts(write, &events, now).await;
     }
-    write
-        .query(INSERT_POSTGRES)
-        .bind(spec.0)
-        .bind(now.as_utc())
-        .bind_all(events.iter().map(|event| event.position))
-        .bind_all(events.iter().map(|event| event.sandbox))
-        .bind_all(events.iter().map(|event| event.seq))
-        .bind_all(events.iter().map(|event| event.id))
-        .bind_all(events.iter().map(|event| event.kind.clone()))
-        .bind_all(events.iter().map(|event| event.phase.clone()))
-        .bind_all(events.iter().map(|event| event.at))
-        .bind_all(events.into_iter().map(|event| event.data))
-        .bind(before)
-        .execute()
-        .await?;
+    bind_rows(write.query(&INSERT_POSTGRES), &events, now).execute().await?;
     Ok(())
+}
+
+/// Tells who waits for these.
+fn tell(write: &mut Write, events: &[(SpecId, Recorded)]) {
+    for (spec, event) in events {
+        write.tell(spec.0);
+        write.tell(ANYWHERE);
+        if let Some(sandbox) = event.sandbox {
+            write.tell(reported_by(SandboxId(sandbox)));
+        }
+    }
+}
+
+/// The arguments of [`BEFORE`] and [`INSERT_ALL`].
+fn bind_rows<'s>(query: Query<'s>, events: &[(SpecId, Recorded)], now: Timestamp) -> Query<'s> {
+    let mut befores: BTreeMap<SpecId, i64> = BTreeMap::new();
+    for (spec, event) in events {
+        befores.entry(*spec).or_insert(event.position - 1);
+    }
+    let each = || events.iter().map(|(_, event)| event);
+    query
+        .bind(now.as_utc())
+        .bind_all(events.iter().map(|(spec, _)| spec.0))
+        .bind_all(each().map(|event| event.position))
+        .bind_all(each().map(|event| event.sandbox))
+        .bind_all(each().map(|event| event.seq))
+        .bind_all(each().map(|event| event.id))
+        .bind_all(each().map(|event| event.kind.as_str()))
+        .bind_all(each().map(|event| event.phase))
+        .bind_all(each().map(|event| event.at))
+        .bind_all(each().map(|event| event.data.as_str()))
+        .bind_all(each().map(|event| event.trace_id))
+        .bind_all(befores.keys().map(|spec| spec.0))
+        .bind_all(befores.values().copied())
 }
 
 async fn insert_in_parts(
     write: &mut Write,
-    spec: SpecId,
-    events: Vec<Recorded>,
+    mut events: &[(SpecId, Recorded)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut events = events.into_iter();
     for (rows, sql) in ROWS.into_iter().zip(INSERT_SQLITE.iter()) {
-        while events.len() >= rows {
-            let mut insert = write.query(sql).bind(spec.0).bind(now.as_utc());
-            for event in events.by_ref().take(rows) {
+        while let Some((part, rest)) = events.split_at_checked(rows) {
+            let mut insert = write.query(sql).bind(now.as_utc());
+            for (spec, event) in part {
                 insert = insert
+                    .bind(spec.0)
                     .bind(event.position)
                     .bind(event.sandbox)
                     .bind(event.seq)
                     .bind(event.id)
-                    .bind(event.kind)
+                    .bind(event.kind.as_str())
                     .bind(event.phase)
                     .bind(event.at)
-                    .bind(event.data);
+                    .bind(event.data.as_str())
+                    .bind(event.trace_id);
             }
             insert.execute().await?;
+            events = rest;
         }
     }
     Ok(())
@@ -163,4 +212,11 @@ async fn insert_in_parts(
 pub(crate) async fn take_away(write: &mut Write, position: i64) {
     let delete = write.query("DELETE FROM events WHERE position <= $1").bind(position);
     delete.execute().await.unwrap();
+}
+
+/// Makes all events as old as if they had been taken in at this moment.
+#[cfg(test)]
+pub(crate) async fn make_old(write: &mut Write, taken_in: Timestamp) {
+    let update = write.query("UPDATE events SET received_at = $1").bind(taken_in.as_utc());
+    update.execute().await.unwrap();
 }

@@ -21,15 +21,16 @@ pub(crate) struct Living {
 /// The newest first.
 pub(crate) async fn living(session: &mut Session) -> Result<Vec<Living>, StoreError> {
     type Row = (Uuid, Uuid, Option<String>, i64, Option<Json<Heartbeat>>);
-    let rows: Vec<Row> = session
+    let mut rows: Vec<Row> = session
         .query(
             "SELECT id, spec_id, verdict, cost_micro_usd, heartbeat
              FROM sandboxes
-             WHERE state <> 'ended'
-             ORDER BY id DESC",
+             WHERE state <> 'ended'",
         )
         .fetch_all()
         .await?;
+    // Sorted here: told to, SQLite would go through all sandboxes in that order.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.0));
     let living = |(id, spec_id, verdict, cost_micro_usd, heartbeat): Row| Living {
         id: SandboxId(id),
         spec_id: SpecId(spec_id),

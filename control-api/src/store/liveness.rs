@@ -3,6 +3,8 @@
 //!
 //! What holds: nothing here changes a sandbox that has ended; a verdict's row is never changed.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use specwright_shared::id::{ProjectId, SandboxId};
@@ -12,6 +14,7 @@ use specwright_shared::outcome::Outcome;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::watch::{Hold, Judged};
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::{Session, StoreError, Write, count, word};
 
@@ -77,6 +80,33 @@ pub(crate) async fn find(
         .fetch_optional()
         .await?;
     row.map(Watched::try_from).transpose()
+}
+
+/// Where a sandbox stands: its project, and the newest verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) project: ProjectId,
+    pub(crate) verdict: Option<VerdictKind>,
+}
+
+/// Where each sandbox stands that has not ended.
+pub(crate) async fn standings(
+    session: &mut Session,
+) -> Result<HashMap<SandboxId, Standing>, StoreError> {
+    let rows: Vec<(Uuid, Uuid, Option<String>)> = session
+        .query(
+            "SELECT sandboxes.id, specs.project_id, sandboxes.verdict
+             FROM sandboxes
+             JOIN specs ON specs.id = sandboxes.spec_id
+             WHERE sandboxes.state <> 'ended'",
+        )
+        .fetch_all()
+        .await?;
+    let standing = |(id, project, verdict): (Uuid, Uuid, Option<String>)| {
+        let verdict = verdict.map(|kind| word(TABLE, &kind)).transpose()?;
+        Ok((SandboxId(id), Standing { project: ProjectId(project), verdict }))
+    };
+    rows.into_iter().map(standing).collect()
 }
 
 /// Keeps a verdict, with what is done about it.

@@ -35,6 +35,7 @@ struct Row {
     cancel_queued: bool,
     seen_as: Option<String>,
     reason: Option<String>,
+    traceparent: Option<String>,
     created_at: DateTime<Utc>,
     delivered_at: Option<DateTime<Utc>>,
     written_at: Option<DateTime<Utc>>,
@@ -72,6 +73,8 @@ impl TryFrom<Row> for Message {
             cancel_queued: row.cancel_queued,
             seen_as: row.seen_as.map(|seen| word(TABLE, &seen)).transpose()?,
             reason: row.reason,
+            // A name only: what another version wrote otherwise is none.
+            traceparent: row.traceparent.and_then(|context| context.parse().ok()),
             created_at: row.created_at.into(),
             delivered_at: row.delivered_at.map(Into::into),
             written_at: row.written_at.map(Into::into),
@@ -93,9 +96,9 @@ pub(crate) async fn insert(
         .query(
             "INSERT INTO messages (
                  id, sandbox_id, position, kind, text, deliver, status, sender, phase, expires_at,
-                 cancel_queued, created_at
+                 cancel_queued, created_at, traceparent
              )
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(message.id.0)
         .bind(sandbox.0)
@@ -109,6 +112,7 @@ pub(crate) async fn insert(
         .bind(message.expires_at.map(Timestamp::as_utc))
         .bind(message.cancel_queued)
         .bind(message.created_at.as_utc())
+        .bind(message.traceparent.map(String::from))
         .execute()
         .await?;
     Ok(())

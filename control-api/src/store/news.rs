@@ -3,10 +3,12 @@
 //! PostgreSQL: a notification with the ids of specs and sandboxes, sent *after* the commit that it is
 //! about. Inside that transaction it would cost the commits their concurrency: a transaction that
 //! notifies holds one lock of the whole cluster until its commit is on disk. A replica that is killed
-//! between the two has told nobody; the slow look of who waits finds what it wrote.
+//! between the two has told nobody; a look every second finds what it wrote ([`untold`]).
 //!
 //! SQLite: the version of the file as the one connection that writes sees it, which moves only when
 //! another process committed. Who did what is not said.
+
+pub(crate) mod untold;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

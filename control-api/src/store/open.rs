@@ -5,6 +5,7 @@
 //! on a file here); one that knows steps which this program does not know is not touched. While a
 //! SQLite file is open, others can see that ([`super::held`]).
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::engine::Engine;
-use super::held::{Held, alone};
+use super::held::{Held, alone, beside};
+use super::restore::RESTORING;
 use super::turn::Turns;
 use super::{Store, StoreError};
 
@@ -36,6 +38,10 @@ const SQLITE_ACQUIRE: Duration = Duration::from_secs(15);
 /// How long to wait for a free connection to a server, or for one that is gone to come back: who asks
 /// is told to come again rather than left waiting, and finds a replica that has one.
 const POSTGRES_ACQUIRE: Duration = Duration::from_secs(5);
+
+/// After what time unused a connection is asked whether it is still there, before it is used: one that
+/// was used a moment ago most likely is, and asking each time costs as much as a statement.
+const POSTGRES_ASKED_AFTER: Duration = Duration::from_secs(1);
 
 /// What PostgreSQL is to hold our sessions to; an address may say otherwise (`?options=-c …`).
 ///
@@ -77,6 +83,10 @@ async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
     let failed = |error| StoreError::Open(path.display().to_string(), error);
     let io = |error| failed(sqlx::Error::Io(error));
     let held = Held::open(path).await.map_err(io)?;
+    // An empty database in its place would look as if all were lost.
+    if !path.exists() && beside(path, RESTORING).exists() {
+        return Err(StoreError::HalfRestored(path.to_owned()));
+    }
     // Made here, because SQLite would make it readable for all; it gives the files that it puts
     // beside it the same mode.
     crate::private::private_file(path).map_err(io)?;
@@ -125,6 +135,15 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(POSTGRES_ACQUIRE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for >= POSTGRES_ASKED_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(limited(options))
         .await
         .map_err(failed)?;
@@ -135,6 +154,15 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
 fn limited(options: PgConnectOptions) -> PgConnectOptions {
     let given = options.get_options().unwrap_or_default().to_owned();
     options.options(LIMITS.into_iter().filter(|(name, _)| !given.contains(name)))
+}
+
+/// The steps of our schema on an engine.
+pub(super) fn steps(engine: &Engine) -> BTreeSet<i64> {
+    let schema = match engine {
+        Engine::Sqlite { .. } => &SQLITE_SCHEMA,
+        Engine::Postgres(_) => &POSTGRES_SCHEMA,
+    };
+    schema.iter().map(|step| step.version).collect()
 }
 
 /// The newest step of our schema on SQLite.

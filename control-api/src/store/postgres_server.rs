@@ -131,6 +131,34 @@ impl PostgresServer {
         );
     }
 
+    /// A dump of its database, as the documents say; `None` where the server came without the program.
+    pub(crate) fn dump(&self) -> Option<PathBuf> {
+        self.programs.join("pg_dump").exists().then(|| {
+            let file = self.directory.path().join("specwright.dump");
+            let to = format!("--file={}", file.display());
+            self.ask("pg_dump", &["--format=custom".as_ref(), to.as_ref(), "postgres".as_ref()]);
+            file
+        })
+    }
+
+    /// Puts a dump into a database of its own, whose address this is.
+    pub(crate) fn restore_dump(&self, dump: &Path) -> String {
+        self.ask("createdb", &["specwright_new".as_ref()]);
+        let into: &[&OsStr] =
+            &["--no-owner".as_ref(), "--dbname=specwright_new".as_ref(), dump.as_os_str()];
+        self.ask("pg_restore", into);
+        let address = self.address();
+        let server = address.strip_suffix("/postgres").unwrap_or(&address);
+        format!("{server}/specwright_new")
+    }
+
+    /// Runs a client program on it.
+    fn ask(&self, program: &str, arguments: &[&OsStr]) {
+        let host = format!("--host={}", self.directory.path().display());
+        let common: [&OsStr; 2] = [host.as_ref(), "--username=postgres".as_ref()];
+        self.run(program, &[&common[..], arguments].concat());
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }

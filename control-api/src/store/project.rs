@@ -6,7 +6,7 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::spec::ProjectView;
 use uuid::Uuid;
 
-use super::{Session, StoreError, Write};
+use super::{Session, StoreError, Write, member};
 
 /// Which projects someone sees. Every list takes one and narrows in SQL, so that no page is filtered
 /// after it was read.
@@ -16,6 +16,42 @@ pub(crate) struct Sight {
     pub(crate) user: Option<UserId>,
     /// This one alone; `None`: no narrower.
     pub(crate) project: Option<ProjectId>,
+}
+
+/// Where a list has to look for what a [`Sight`] shows: each has its own text, whose index fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// In all projects.
+    All,
+    /// In this one.
+    Project(ProjectId),
+    /// In those of this user.
+    Member(UserId),
+    /// Nowhere.
+    Nothing,
+}
+
+impl Sight {
+    /// Where to look when one project, or all that is seen, was asked for.
+    pub(crate) async fn reach(
+        self,
+        session: &mut Session,
+        asked: Option<ProjectId>,
+    ) -> Result<Reach, StoreError> {
+        let project = match (self.project, asked) {
+            (Some(own), Some(asked)) if own != asked => return Ok(Reach::Nothing),
+            (own, asked) => own.or(asked),
+        };
+        Ok(match (self.user, project) {
+            (None, None) => Reach::All,
+            (None, Some(project)) => Reach::Project(project),
+            (Some(user), None) => Reach::Member(user),
+            (Some(user), Some(project)) => match member::role(session, project, user).await? {
+                Some(_) => Reach::Project(project),
+                None => Reach::Nothing,
+            },
+        })
+    }
 }
 
 /// Something that belongs to a project.

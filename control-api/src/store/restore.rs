@@ -1,7 +1,8 @@
 //! A copy that [`super::backup`] made, put in the place of a SQLite database.
 //!
 //! What holds: nobody has the database open meanwhile, and whoever opens it waits until it is done.
-//! What is put there was checked and brought up to date before; what was there is kept beside it. The
+//! What is put there was checked and brought up to date before; what was there is kept beside it, as is
+//! what the restore before that had found. Broken off half-way it is told to who opens the database. The
 //! restored database begins a new life: no cursor of the old one is taken for one of its own.
 
 #[cfg(test)]
@@ -20,6 +21,13 @@ use super::{Store, StoreError, event};
 
 /// The files that SQLite keeps beside its own.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+/// What the file that is to take the place is called until it does.
+pub(super) const RESTORING: &str = ".restoring";
+/// What a file that was there before is called, with the time behind it.
+const BEFORE: &str = ".before-";
+/// How many of those are kept: the last one, and one more for who restored twice by mistake.
+const BEFORE_MAX: usize = 2;
 
 /// Why nothing was restored. The database is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +86,8 @@ pub enum RestoreError {
 pub struct Restored {
     /// Where the database that was there before is now; absent: there was none.
     pub aside: Option<PathBuf>,
+    /// Databases that earlier restores had put aside, and that are no longer kept.
+    pub removed: Vec<PathBuf>,
 }
 
 /// Puts a copy in the place of the database at `sqlite://…`.
@@ -90,7 +100,7 @@ pub async fn restore(address: &str, from: &Path, now: Timestamp) -> Result<Resto
     let replaced = |source| RestoreError::Replace { path: database.to_owned(), source };
     let held = Held::alone(database).map_err(replaced)?;
     let Some(held) = held else { return Err(RestoreError::Open(database.to_owned())) };
-    let fresh = beside(database, ".restoring");
+    let fresh = beside(database, RESTORING);
     remove_all_of(&fresh).map_err(replaced)?;
     crate::private::private_file(&fresh).map_err(replaced)?;
     let (source, target) = (from.to_owned(), fresh.clone());
@@ -105,7 +115,37 @@ pub async fn restore(address: &str, from: &Path, now: Timestamp) -> Result<Resto
     let aside = replace(database, &fresh, now).map_err(replaced)?;
     remove_all_of(&fresh).map_err(replaced)?;
     drop(held);
-    Ok(Restored { aside })
+    // The new one is in its place: what cannot be cleared away is no failure of that.
+    let removed = remove_oldest_asides(database).unwrap_or_else(|error| {
+        tracing::warn!(%error, "databases of earlier restores were not cleared away");
+        Vec::new()
+    });
+    Ok(Restored { aside, removed })
+}
+
+/// Keeps the newest of the databases that restores put aside; says which went.
+fn remove_oldest_asides(database: &Path) -> io::Result<Vec<PathBuf>> {
+    let start = beside(database, BEFORE);
+    let is_beside = |path: &PathBuf| {
+        BESIDE.iter().any(|end| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes()))
+    };
+    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut asides = Vec::new();
+    for entry in fs::read_dir(directory.unwrap_or(Path::new(".")))? {
+        let path = database.with_file_name(entry?.file_name());
+        let is_aside =
+            path.as_os_str().as_encoded_bytes().starts_with(start.as_os_str().as_encoded_bytes());
+        if is_aside && !is_beside(&path) {
+            asides.push(path);
+        }
+    }
+    // Their names end with the time.
+    asides.sort_unstable();
+    asides.truncate(asides.len().saturating_sub(BEFORE_MAX));
+    for aside in &asides {
+        remove_all_of(aside)?;
+    }
+    Ok(asides)
 }
 
 /// Whether a file is a copy that we can take.
@@ -140,7 +180,7 @@ async fn prepare(fresh: &Path) -> Result<(), StoreError> {
 /// Puts the old files aside and the new one in their place.
 fn replace(database: &Path, fresh: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     File::open(fresh)?.sync_all()?;
-    let aside = beside(database, &format!(".before-{}", now.as_utc().format("%Y%m%dT%H%M%S%6f")));
+    let aside = beside(database, &format!("{BEFORE}{}", now.as_utc().format("%Y%m%dT%H%M%S%6f")));
     let had_one = database.exists();
     // What a crash left in the log belongs to the old file. Its name goes first: a file without its
     // log would be an older one.
@@ -155,7 +195,7 @@ fn replace(database: &Path, fresh: &Path, now: Timestamp) -> io::Result<Option<P
     Ok(had_one.then_some(aside))
 }
 
-/// Takes a database away that is only a step on the way, with all that stands beside it.
+/// Takes a database away, with all that stands beside it.
 fn remove_all_of(path: &Path) -> io::Result<()> {
     for ending in ["", "-open", "-migrate"].into_iter().chain(BESIDE) {
         match fs::remove_file(beside(path, ending)) {

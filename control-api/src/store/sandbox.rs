@@ -1,6 +1,8 @@
 //! Sandboxes. At most one of a spec has not ended: a partial unique index says so, and `insert`
 //! reports its refusal as a unique violation.
 
+pub(crate) mod list;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,12 +10,12 @@ use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::SandboxState;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceContext;
 use specwright_shared::wire::sandbox::{Heartbeat, SandboxView};
 use specwright_shared::wire::spec::RunOptions;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::project::Sight;
 use super::{Session, StoreError, Write, count, stored, word};
 
 const TABLE: &str = "sandboxes";
@@ -45,6 +47,8 @@ pub(crate) struct Sandbox {
     pub(crate) salvages: u64,
     /// Who is at it.
     pub(crate) salvage_claim: Option<SalvageClaim>,
+    /// The request that asked for its run.
+    pub(crate) traceparent: Option<TraceContext>,
 }
 
 /// Who delivers what was left in a place.
@@ -80,6 +84,7 @@ struct Row {
     ended_at: Option<DateTime<Utc>>,
     salvages: i64,
     salvage_claim: Option<Json<SalvageClaim>>,
+    traceparent: Option<String>,
 }
 
 impl TryFrom<Row> for Sandbox {
@@ -109,6 +114,8 @@ impl TryFrom<Row> for Sandbox {
             ended_at: row.ended_at.map(Into::into),
             salvages: count(TABLE, row.salvages)?,
             salvage_claim: row.salvage_claim.map(|claim| claim.0),
+            // A name only: what another version wrote otherwise is none.
+            traceparent: row.traceparent.and_then(|context| context.parse().ok()),
         })
     }
 }
@@ -130,6 +137,7 @@ impl From<Sandbox> for SandboxView {
             acked: sandbox.acked_seq,
             outcome: sandbox.outcome,
             message: sandbox.message,
+            trace_id: sandbox.traceparent.map(|context| context.trace),
             created_at: sandbox.created_at,
             ended_at: sandbox.ended_at,
         }
@@ -147,6 +155,8 @@ pub(crate) struct NewSandbox {
     pub(crate) agent: String,
     pub(crate) options: RunOptions,
     pub(crate) created_at: Timestamp,
+    /// The request that asked for its run.
+    pub(crate) traceparent: Option<TraceContext>,
 }
 
 /// Stores a sandbox that is asked for; a unique violation when another one of the spec is active.
@@ -156,9 +166,9 @@ pub(crate) async fn insert(write: &mut Write, new: &NewSandbox) -> Result<(), St
         .query(
             "INSERT INTO sandboxes (
                  id, spec_id, state, provider, token_hash, generation, acked_seq, messages,
-                 cost_micro_usd, lease_expires_at, agent, options, created_at
+                 cost_micro_usd, lease_expires_at, agent, options, created_at, traceparent
              )
-             VALUES ($1, $2, 'requested', $3, $4, 0, 0, 0, 0, $5, $6, $7, $8)",
+             VALUES ($1, $2, 'requested', $3, $4, 0, 0, 0, 0, $5, $6, $7, $8, $9)",
         )
         .bind(new.id.0)
         .bind(new.spec_id.0)
@@ -168,6 +178,7 @@ pub(crate) async fn insert(write: &mut Write, new: &NewSandbox) -> Result<(), St
         .bind(new.agent.clone())
         .bind(Json(new.options.clone()))
         .bind(new.created_at.as_utc())
+        .bind(new.traceparent.map(String::from))
         .execute()
         .await?;
     Ok(())
@@ -207,47 +218,6 @@ pub(crate) async fn by_token(
         .fetch_optional()
         .await?;
     Ok(row.map(|(id,)| SandboxId(id)))
-}
-
-/// The sandboxes that someone sees, newest first; of one spec, or of all.
-pub(crate) async fn list(
-    session: &mut Session,
-    sight: Sight,
-    spec: Option<SpecId>,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Sandbox>, StoreError> {
-    let rows: Vec<Row> = session
-        .query(
-            "SELECT sandboxes.*
-             FROM sandboxes
-             JOIN specs ON specs.id = sandboxes.spec_id
-             WHERE ($1 IS NULL OR specs.project_id IN (
-                       SELECT project_id FROM project_members WHERE user_id = $1
-                   ))
-               AND ($2 IS NULL OR specs.project_id = $2)
-               AND ($3 IS NULL OR sandboxes.spec_id = $3)
-               AND ($4 IS NULL OR sandboxes.id < $4)
-             ORDER BY sandboxes.id DESC
-             LIMIT $5",
-        )
-        .bind(sight.user.map(|id| id.0))
-        .bind(sight.project.map(|id| id.0))
-        .bind(spec.map(|id| id.0))
-        .bind(after)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.into_iter().map(Sandbox::try_from).collect()
-}
-
-/// All sandboxes that have not ended.
-pub(crate) async fn not_ended(session: &mut Session) -> Result<Vec<Sandbox>, StoreError> {
-    let rows: Vec<Row> = session
-        .query("SELECT * FROM sandboxes WHERE state <> 'ended' ORDER BY id")
-        .fetch_all()
-        .await?;
-    rows.into_iter().map(Sandbox::try_from).collect()
 }
 
 /// Notes where a sandbox is, as long as it has not ended.
@@ -322,7 +292,14 @@ pub(crate) async fn release_salvage(write: &mut Write, id: SandboxId) -> Result<
     Ok(())
 }
 
-/// A heartbeat came: it is kept, and the lease is renewed. `false`: the sandbox is not active under
+/// What a worker is told for its heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Heard {
+    /// Why it is to stop, if it is.
+    pub(crate) stop_reason: Option<String>,
+}
+
+/// A heartbeat came: it is kept, and the lease is renewed. `None`: the sandbox is not active under
 /// the heartbeat's generation; nothing changed.
 pub(crate) async fn set_heartbeat(
     write: &mut Write,
@@ -330,21 +307,21 @@ pub(crate) async fn set_heartbeat(
     heartbeat: &Heartbeat,
     now: Timestamp,
     lease_expires_at: Timestamp,
-) -> Result<bool, StoreError> {
-    let touched = write
+) -> Result<Option<Heard>, StoreError> {
+    write
         .query(
             "UPDATE sandboxes
              SET heartbeat = $2, heartbeat_at = $3, lease_expires_at = $4
-             WHERE id = $1 AND state = 'active' AND generation = $5",
+             WHERE id = $1 AND state = 'active' AND generation = $5
+             RETURNING stop_reason",
         )
         .bind(id.0)
         .bind(Json(heartbeat.clone()))
         .bind(now.as_utc())
         .bind(lease_expires_at.as_utc())
         .bind(stored(heartbeat.generation))
-        .execute()
-        .await?;
-    Ok(touched == 1)
+        .fetch_optional()
+        .await
 }
 
 /// Stores what ingest changes of a sandbox: what is acknowledged, what it has cost, and the lease,

@@ -1,5 +1,7 @@
 //! Specs. A spec's row also counts its events: the count is the position of the newest one.
 
+pub(crate) mod list;
+
 use chrono::{DateTime, Utc};
 use specwright_shared::id::{ProjectId, SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
@@ -8,7 +10,6 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::spec::{Coverage, SpecView};
 use uuid::Uuid;
 
-use super::project::Sight;
 use super::{Session, StoreError, Write, count, stored, usd, word};
 
 const TABLE: &str = "specs";
@@ -198,46 +199,4 @@ pub(crate) async fn save(write: &mut Write, spec: &Spec) -> Result<(), StoreErro
         .execute()
         .await?;
     Ok(())
-}
-
-/// Which specs to list.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) project_id: Option<ProjectId>,
-    pub(crate) status: Option<SpecStatus>,
-    /// Only those that are older than this one.
-    pub(crate) after: Option<Uuid>,
-}
-
-/// The specs that someone sees, newest first (ids of version 7 sort by time).
-pub(crate) async fn list(
-    session: &mut Session,
-    sight: Sight,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<Spec>, StoreError> {
-    let rows: Vec<Row> = session
-        .query(
-            "SELECT specs.*, sandboxes.id AS sandbox_id
-             FROM specs
-             LEFT JOIN sandboxes ON sandboxes.spec_id = specs.id AND sandboxes.state <> 'ended'
-             WHERE ($1 IS NULL OR specs.project_id IN (
-                       SELECT project_id FROM project_members WHERE user_id = $1
-                   ))
-               AND ($2 IS NULL OR specs.project_id = $2)
-               AND ($3 IS NULL OR specs.project_id = $3)
-               AND ($4 IS NULL OR specs.status = $4)
-               AND ($5 IS NULL OR specs.id < $5)
-             ORDER BY specs.id DESC
-             LIMIT $6",
-        )
-        .bind(sight.user.map(|id| id.0))
-        .bind(sight.project.map(|id| id.0))
-        .bind(filter.project_id.map(|id| id.0))
-        .bind(filter.status.map(SpecStatus::as_str))
-        .bind(filter.after)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.into_iter().map(Spec::try_from).collect()
 }

@@ -65,9 +65,9 @@ pub(crate) async fn unstarted(
         .query(
             "SELECT id
              FROM sandboxes
-             WHERE state = 'requested' AND place IS NULL
+             WHERE state <> 'ended' AND state = 'requested' AND place IS NULL
                AND (starting_until <= $1 OR (starting_until IS NULL AND created_at <= $2))
-             ORDER BY id",
+             ORDER BY spec_id",
         )
         .bind(now.as_utc())
         .bind(silent_since.as_utc())

@@ -15,8 +15,9 @@ use crate::store::event::log::{self, Log, Read};
 use crate::store::event::order::{self, Place};
 use crate::store::{Session, StoreError};
 
-/// How many events one read takes.
-const READ: u32 = 500;
+/// How many events one read takes: no more than a log's tail keeps, so that what a chunk has no room
+/// for is not read again.
+const READ: u32 = 256;
 
 /// Why events cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -71,16 +72,23 @@ impl Reader {
         ReadError::Gone { oldest: self.cursor(oldest) }
     }
 
-    /// Finds the place. Whoever names none begins at the oldest event.
+    /// Finds the place, and looks whether one can go on from there.
     async fn find(session: &mut Session, log: Log, after: &After) -> Result<Self, ReadError> {
+        let reader = Self::begin(session, log, after).await?;
+        match log::read(session, log, reader.place, 1).await? {
+            Read::Facts { .. } => Ok(reader),
+            Read::Gone { oldest } => Err(reader.gone(oldest)),
+        }
+    }
+
+    /// Finds the place; the first read says whether one can go on from there. Whoever names none begins
+    /// at the oldest event.
+    async fn begin(session: &mut Session, log: Log, after: &After) -> Result<Self, ReadError> {
         let epoch = order::epoch(session).await?;
         let reader = Self { log, epoch, place: Place::default() };
         match after.place(log, &reader.epoch) {
             Ok(None) => Ok(Self { place: oldest(session, log).await?, ..reader }),
-            Ok(Some(place)) => match log::read(session, log, place, 1).await? {
-                Read::Facts { .. } => Ok(Self { place, ..reader }),
-                Read::Gone { oldest } => Err(reader.gone(oldest)),
-            },
+            Ok(Some(place)) => Ok(Self { place, ..reader }),
             Err(CursorError::AnotherLife) => {
                 let oldest = oldest(session, log).await?;
                 Err(ReadError::AnotherLife { oldest: reader.cursor(oldest) })

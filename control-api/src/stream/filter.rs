@@ -58,6 +58,11 @@ impl JsonSchema for Filter {
 }
 
 impl Filter {
+    /// Whether nothing is left out.
+    pub(crate) const fn wants_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether events of this type are wanted.
     pub(crate) fn wants(&self, kind: &str) -> bool {
         self.0.is_empty()

@@ -180,21 +180,12 @@ async fn what_one_replica_takes_another_one_streams() {
     let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
     let mut of_spec = Subscriber::open(&three, &path, None).await;
     let mut of_all = Subscriber::open(&one, "/api/v1/events/stream", None).await;
-    let mut took = Vec::new();
+    // Each is awaited before the next: a replica that only looked by itself would take ten minutes.
     for seq in 1..=40 {
         assert_eq!(worker.send(&[progress(seq)]).await.0, 200);
-        let begun = Instant::now();
         assert_eq!(of_spec.next().await.json()["seq"], seq);
-        took.push(begun.elapsed());
         assert_eq!(of_all.next().await.json()["seq"], seq);
     }
-    took.sort_unstable();
-    let (middle, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    eprintln!("committed at one replica, read at another: p50 {middle:?}, worst {worst:?}");
-    assert!(
-        middle < Duration::from_millis(50),
-        "{middle:?}: it was woken, it did not look by itself"
-    );
 
     let messages = format!("/api/v1/sandboxes/{}/messages", launched.sandbox_id);
     let stream = format!("{messages}/stream");
@@ -203,13 +194,11 @@ async fn what_one_replica_takes_another_one_streams() {
         let text = format!("message {number}");
         let message = json!({ "kind": "user_message", "text": text });
         assert_eq!(one.post(&messages, &message).await.0, 201);
-        let begun = Instant::now();
         let pushed = pushes.next().await;
         assert_eq!(
             (pushed.json()["text"].as_str(), pushed.name),
             (Some(&*text), Some("message".into()))
         );
-        assert!(begun.elapsed() < Duration::from_secs(5), "it was woken");
     }
     drop((of_spec, of_all, pushes));
     for api in [three, two, one] {
@@ -225,12 +214,11 @@ async fn two_processes_on_one_file_hear_each_other() {
     let worker = Worker::hello(&api, launched.sandbox_id).await;
     let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
     let mut subscriber = Subscriber::open(&other, &path, None).await;
-    let begun = Instant::now();
-    for seq in 1..=5 {
+    // Each is awaited before the next: a process that only looked by itself would take ten minutes.
+    for seq in 1..=40 {
         worker.send(&[progress(seq)]).await;
         assert_eq!(subscriber.next().await.json()["seq"], seq);
     }
-    assert!(begun.elapsed() < crate::wake::LOOK_AGAIN, "it was woken, it did not look by itself");
     drop(subscriber);
     other.end().await;
     api.end().await;
@@ -255,6 +243,38 @@ async fn table(api: &Running, path: &str) -> Vec<Value> {
 const TOKEN: &str = OWNER_TOKEN;
 
 #[tokio::test]
+async fn a_client_goes_on_where_it_can_when_its_place_is_not_known_any_more() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    worker.send(&[progress(1), progress(2)]).await;
+    let client = crate::client::Client::new(&api.base, OWNER_TOKEN).unwrap();
+    let mut feed = client.feed(launched.spec.id, None);
+    let positions = |events: Vec<EventView>| events.iter().map(|e| e.position).collect::<Vec<_>>();
+    assert_eq!(positions(feed.next(Duration::ZERO).await.unwrap()), [1, 2]);
+    worker.send(&[progress(3), progress(4), progress(5)]).await;
+    let store = Store::open(&api.config.database_url).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    crate::store::event::take_away(&mut write, 4).await;
+    write.commit().await.unwrap();
+    assert_eq!(positions(feed.next(Duration::ZERO).await.unwrap()), [5]);
+    assert!(feed.passed_over() && !feed.passed_over(), "it says so, once");
+
+    // As after a failover: all cursors are of another life, and all events are there.
+    let mut write = store.write().await.unwrap();
+    crate::store::event::order::begin_life(&mut write).await.unwrap();
+    write.commit().await.unwrap();
+    store.close().await;
+    worker.send(&[progress(6)]).await;
+    assert_eq!(positions(feed.next(Duration::from_secs(20)).await.unwrap()), [6]);
+    assert!(!feed.passed_over(), "nothing was");
+    worker.send(&[progress(7)]).await;
+    assert_eq!(positions(feed.next(Duration::from_secs(20)).await.unwrap()), [7]);
+    drop(feed);
+    api.end().await;
+}
+
+#[tokio::test]
 async fn a_client_follows_a_spec_over_its_stream() {
     let api = Running::with_waiting_worker().await;
     let launched = api.launch(json!({})).await;
@@ -263,7 +283,6 @@ async fn a_client_follows_a_spec_over_its_stream() {
     let client = crate::client::Client::new(&api.base, OWNER_TOKEN).unwrap();
     let mut feed = client.feed(launched.spec.id, Some("1".to_owned()));
     let mut seqs = Vec::new();
-    let begun = Instant::now();
     for seq in 3..=20 {
         worker.send(&[progress(seq)]).await;
         let some = feed.next(Duration::from_secs(20)).await.unwrap();
@@ -273,7 +292,6 @@ async fn a_client_follows_a_spec_over_its_stream() {
         let some = feed.next(Duration::from_secs(20)).await.unwrap();
         seqs.extend(some.iter().map(|event| event.event.seq));
     }
-    assert!(begun.elapsed() < Duration::from_secs(15), "no wait ran to its end");
     assert_eq!(seqs, (2..=20).collect::<Vec<_>>());
     let path = format!("/api/v1/specs/{}/cancel", launched.spec.id);
     assert_eq!(api.post(&path, &json!({ "force": true })).await.0, 200);

@@ -92,6 +92,7 @@ pub(crate) fn event(seq: u64, kind: &str, phase: Option<Phase>, data: Value) -> 
         kind: kind.to_owned(),
         at: Timestamp::from_micros(1_795_000_000_000_000),
         phase,
+        trace_id: None,
         data,
     }
 }

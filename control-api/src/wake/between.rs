@@ -2,7 +2,10 @@
 //! what they committed.
 //!
 //! What holds: one connection hears, one task tells; commits that come while it tells are told
-//! together. While nothing can be heard, those who wait look often by themselves.
+//! together. While nothing can be heard, those who wait look often by themselves. A third task looks
+//! for what was committed and never told ([`sweep`]).
+
+mod sweep;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,9 +23,10 @@ use crate::store::{self, StoreError};
 const TRY_FIRST: Duration = Duration::from_millis(100);
 const TRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Starts both tasks.
+/// Starts the tasks.
 pub(crate) fn start(app: &App) {
     let own = Uuid::now_v7();
+    app.tasks.spawn(sweep::run(app.clone()));
     app.tasks.spawn(hear(app.clone(), own));
     app.tasks.spawn(tell(app.clone(), own));
 }

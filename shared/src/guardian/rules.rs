@@ -126,7 +126,8 @@ mod tests {
 
     fn event(seq: u64, kind: &str, data: Value) -> RawEvent {
         let at = Timestamp::from_micros(1_795_000_000_000_000);
-        RawEvent { seq, id: EventId(uuid::Uuid::nil()), kind: kind.into(), at, phase: None, data }
+        let id = EventId(uuid::Uuid::nil());
+        RawEvent { seq, id, kind: kind.into(), at, phase: None, trace_id: None, data }
     }
 
     fn excerpt(text: &str) -> Value {

@@ -10,7 +10,8 @@ use crate::id::EventId;
 fn event(seq: u64, kind: &str, data: Value) -> RawEvent {
     let at = Timestamp::from_micros(1_795_000_000_000_000).plus(Duration::from_millis(seq * 250));
     let phase = Some(Phase::Explore);
-    RawEvent { seq, id: EventId(Uuid::nil()), kind: kind.to_owned(), at, phase, data }
+    let id = EventId(Uuid::nil());
+    RawEvent { seq, id, kind: kind.to_owned(), at, phase, trace_id: None, data }
 }
 
 fn excerpt(text: &str) -> Value {

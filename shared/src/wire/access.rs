@@ -300,8 +300,10 @@ pub struct AuditEntry {
     /// In which project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// What came of it: the answer's HTTP status.
-    pub status: u16,
+    /// What came of it: the answer's HTTP status. Absent: it was begun, and is not over, or the
+    /// control API ended in the middle of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// The request's id, as in the answer's `x-request-id` and in the log.
     pub request_id: String,
 }

@@ -36,6 +36,7 @@ pub use work::{WorkKept, WorkSaved};
 use crate::id::EventId;
 use crate::phase::Phase;
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 
 /// An event as it travels and is stored: the body is not looked into.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +53,10 @@ pub struct RawEvent {
     /// The phase that was at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
+    /// The trace that it belongs to: of the request that it answers, else of its run. A worker leaves
+    /// the run's own out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// The body; its shape depends on the type.
     #[serde(default)]
     pub data: Value,
@@ -98,11 +103,8 @@ impl RawEvent {
     /// # Errors
     /// [`DecodeError`] for a known type with a wrong body.
     pub fn decode(&self) -> Result<Decoded, DecodeError> {
-        if !Event::KINDS.contains(&self.kind.as_str()) {
-            return Ok(Decoded::Unknown);
-        }
-        let tagged = serde_json::json!({ "type": self.kind, "data": self.data });
-        serde_json::from_value(tagged)
+        let Some(event) = Event::of(&self.kind, &self.data) else { return Ok(Decoded::Unknown) };
+        event
             .map(|event| Decoded::Known(Box::new(event)))
             .map_err(|error| DecodeError { kind: self.kind.clone(), why: error.to_string() })
     }
@@ -142,6 +144,14 @@ macro_rules! events {
             #[must_use]
             pub fn marks(&self) -> Marks {
                 Marks::of(self.kind())
+            }
+
+            /// The event of a type with a body, read where it lies; `None`: no type of ours.
+            fn of(kind: &str, data: &Value) -> Option<serde_json::Result<Self>> {
+                match kind {
+                    $($kind => Some(<$body>::deserialize(data).map(Self::$name)),)*
+                    _ => None,
+                }
             }
 
             /// The body as JSON.

@@ -10,6 +10,7 @@ use crate::id::MessageId;
 use crate::phase::Phase;
 use crate::text::Text;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// The text of a message: at most 32,768 characters.
 pub type MessageText = Text<32768>;
@@ -238,6 +239,9 @@ pub struct Message {
     /// Why it was cancelled, expired or refused, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The request that brought it; its receipts belong to the same trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// When it was stored.
     pub created_at: Timestamp,
     /// When the worker had it on disk, if it had.
@@ -280,6 +284,7 @@ impl Message {
             cancel_queued: new.cancel_queued,
             seen_as: None,
             reason: None,
+            traceparent: None,
             created_at,
             delivered_at: None,
             written_at: None,

@@ -10,6 +10,7 @@ use crate::liveness::{Signals, Verdict};
 use crate::outcome::Outcome;
 use crate::phase::{Phase, SandboxState};
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 use crate::wire::credential::Entrusted;
 use crate::wire::event::RawEvent;
 use crate::wire::message::Stop;
@@ -184,6 +185,9 @@ pub struct SandboxView {
     /// The same in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The trace of its run: of the request that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.

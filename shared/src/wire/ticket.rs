@@ -79,7 +79,7 @@ pub struct TaskView {
     pub acceptance_criteria: Vec<String>,
 }
 
-/// `GET /board`: the columns in their order.
+/// `GET /board`: the columns in their order, or the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Board {
     /// One per [`TicketPhase`].
@@ -91,6 +91,9 @@ pub struct Board {
 pub struct Column {
     /// Which.
     pub phase: TicketPhase,
-    /// Its tickets.
+    /// Its tickets: newest spec first, each spec's in the order of its plan.
     pub tickets: Vec<TicketView>,
+    /// Where it goes on, if there are more: the `after` of the next request, with this `phase`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }

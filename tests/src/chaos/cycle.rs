@@ -19,10 +19,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const WORKER_COMES_WITHIN: Duration = Duration::from_millis(500);
 /// How often the control API is asked.
 const ASK_EVERY: Duration = Duration::from_millis(25);
-/// How long one run may take; it takes one second, and five on a busy machine.
-const RUN_AT_MOST: Duration = Duration::from_secs(60);
-/// How long processes may take to go when their run is over (the aim for an agent's tree is 3 s).
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// How long one run may take; it takes one second, and five on a busy machine. More is a hang.
+const RUN_AT_MOST: Duration = Duration::from_secs(120);
+/// How long processes may take to go when their run is over: what lives longer would not go.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// A place may be lost so often in one cycle: once for each strike, and one more for the recovery.
 const RESUMES_MAX: usize = 3;
 

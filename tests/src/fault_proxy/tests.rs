@@ -41,7 +41,7 @@ impl Scene {
     }
 
     async fn arrived(&self, count: u32) {
-        crate::wait::wait_for("requests to arrive", Duration::from_secs(10), async || {
+        crate::wait::wait_for("requests to arrive", crate::wait::PATIENCE, async || {
             (self.arrived.load(Ordering::SeqCst) == count).then_some(())
         })
         .await;

@@ -18,7 +18,7 @@ use super::ask::Ask;
 const CHUNKS: usize = 16;
 
 /// How often a held stream pings: often enough that a client's watchdog sees bytes moving.
-const PING_EVERY: Duration = Duration::from_millis(500);
+const PING_EVERY: Duration = Duration::from_millis(100);
 
 /// What a request and a reply are said to use: enough that a run costs something.
 const INPUT_TOKENS: u64 = 100;

@@ -11,10 +11,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use super::digest;
 use crate::wait::wait_for;
 
-/// The longest that a command may take. The slowest scenario takes a quarter of it on two cores.
-const RUN_AT_MOST: Duration = Duration::from_secs(100);
+/// The longest that a command may take: ten times what the slowest scenario takes on two cores.
+const RUN_AT_MOST: Duration = Duration::from_secs(300);
 
 /// A command that runs. Dropping it kills it.
 pub struct Running {
@@ -25,7 +26,6 @@ pub struct Running {
 }
 
 /// A command that has ended.
-#[derive(Debug)]
 pub struct Finished {
     /// What was run.
     pub name: String,
@@ -68,6 +68,11 @@ impl Running {
         self.stderr.so_far()
     }
 
+    /// What it has written, for a message.
+    fn so_far(&self) -> String {
+        digest::of(&self.stdout().join("\n"), &self.stderr().join("\n"))
+    }
+
     /// Waits for a line on stdout, and gives what `pick` makes of it.
     ///
     /// # Panics
@@ -76,14 +81,15 @@ impl Running {
         let name = format!("{what}, from: {}", self.name);
         wait_for(&name, RUN_AT_MOST, async || {
             let ended = self.child.try_wait().ok().flatten();
+            // Asked before the look: what is read after it is looked at the next time.
+            let all_is_read = self.stdout.reader.is_finished();
             if let Some(found) = self.stdout().iter().find_map(|line| pick(line)) {
                 return Some(found);
             }
             if let Some(status) = ended
-                && self.stdout.reader.is_finished()
+                && all_is_read
             {
-                let (stdout, stderr) = (self.stdout().join("\n"), self.stderr.so_far().join("\n"));
-                panic!("ended ({status}) without {name}\n{stdout}\n{stderr}");
+                panic!("ended ({status}) without {name}\n{}", self.so_far());
             }
             None
         })
@@ -150,13 +156,19 @@ impl Running {
     /// When that takes too long.
     pub async fn finish(mut self) -> Finished {
         let Ok(waited) = tokio::time::timeout(RUN_AT_MOST, self.child.wait()).await else {
-            let (stdout, stderr) = (self.stdout().join("\n"), self.stderr.so_far().join("\n"));
-            panic!("{} did not end within {RUN_AT_MOST:?}\n{stdout}\n{stderr}", self.name);
+            panic!("{} did not end within {RUN_AT_MOST:?}\n{}", self.name, self.so_far());
         };
         let status =
             waited.unwrap_or_else(|error| panic!("{} cannot be waited for: {error}", self.name));
         let (stdout, stderr) = (self.stdout.rest().await, self.stderr.rest().await);
         Finished { name: self.name, status, stdout, stderr }
+    }
+}
+
+impl std::fmt::Debug for Finished {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told = digest::of(&self.stdout, &self.stderr);
+        write!(formatter, "{}: {}\n{told}", self.name, self.status)
     }
 }
 
@@ -173,14 +185,10 @@ impl Finished {
     /// The same, if it ended with this exit code.
     ///
     /// # Panics
-    /// When it ended otherwise; the message holds all that it wrote.
+    /// When it ended otherwise; the message holds the end of what it wrote.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        let Self { name, status, stdout, stderr } = &self;
-        assert!(
-            status.code() == Some(code),
-            "{name}: {status}, not {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
-        );
+        assert!(self.status.code() == Some(code), "not {code}: {self:?}");
         self
     }
 

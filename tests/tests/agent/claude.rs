@@ -1,7 +1,5 @@
 //! The real Claude CLI, interrupted in a tool and in a model's stream that is frozen.
 
-use std::time::Duration;
-
 use specwright_shared::phase::Phase;
 use specwright_tests::messages_api::{Answer, Ask, MessagesApi, Playbook};
 use specwright_tests::system::claude_cli;
@@ -103,7 +101,7 @@ async fn an_idle_agent_answers_an_interrupt_and_nothing_is_broken_off() {
     work.running.say("go").await;
     let turn = work.running.turn().await;
     assert!(matches!(turn.judge(), Turn::Output(_)), "{turn:?}");
-    let answer = tokio::time::timeout(Duration::from_secs(5), work.running.agent.interrupt()).await;
+    let answer = tokio::time::timeout(PATIENCE, work.running.agent.interrupt()).await;
     assert!(answer.unwrap().is_ok());
     work.running.agent.stop().await;
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Bounded: a test that would hang fails. Long, since the machine may be loaded.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder in which a faulty agent finds its behaviour and leaves its traces.
 struct Place {
@@ -60,6 +60,7 @@ impl Place {
             dummy_key: "specwright-dummy-1".into(),
             environment: inherited(std::env::vars_os()),
             redactor: Redactor::default(),
+            user: None,
         }
     }
 

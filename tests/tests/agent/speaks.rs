@@ -119,7 +119,7 @@ async fn an_interrupt_that_is_not_answered_says_so() {
     let running = Place::of("hang").started().await;
     running.say("go").await;
     let error = running.agent.interrupt().await.unwrap_err();
-    assert!(matches!(error, InterruptError::NoAnswer), "{error}");
+    assert!(matches!(error, InterruptError::NoAnswer { .. }), "{error}");
     running.agent.stop().await;
 }
 

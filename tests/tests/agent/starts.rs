@@ -46,7 +46,8 @@ async fn an_agent_that_exits_at_once_tells_how_and_its_last_words() {
 #[tokio::test]
 async fn an_agent_that_never_introduces_itself_is_given_up_and_ended() {
     let place = Place::of("hang-before-initialize, stderr-noise, deaf");
-    let patience = Duration::from_millis(500);
+    // Long beside what it takes to say its noise.
+    let patience = Duration::from_secs(5);
     let error = place.refused_within(patience).await;
     let StartError::NotReady { after, stderr_tail } = &error else { panic!("{error}") };
     assert_eq!(*after, patience);

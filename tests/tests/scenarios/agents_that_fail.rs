@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
@@ -33,7 +32,7 @@ async fn launch(system: &System, agent: &str, more: &[&str]) -> Finished {
     let arguments = [&["launch", "--json", "--agent", agent], more, &[sample::IDEA]].concat();
     let run = system.run(repository.path(), arguments).await;
     before.is_still_in(repository.path());
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
     run
 }
 

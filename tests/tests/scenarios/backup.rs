@@ -1,7 +1,5 @@
 //! A copy is made while the server is at work, and put back when it is not.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
@@ -49,5 +47,5 @@ async fn what_a_server_kept_at_the_time_of_the_copy_is_there_again() {
     }
     let shown = system.run(system.root(), ["show", &text(&first["spec_id"])]).await.expect_code(0);
     assert!(shown.stdout.contains("completed"), "{}", shown.stdout);
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }

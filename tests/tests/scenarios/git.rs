@@ -1,8 +1,6 @@
 //! Repositories behind a token: cloned and pushed to by the worker alone, and the token is nowhere
 //! else. The server is git's own, over HTTP.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use serde_json::Value;
 use specwright_tests::git_server::{GitServer, Rights};
@@ -54,7 +52,7 @@ impl Scene {
         let saved = run.events("worker.work_saved");
         let [saved] = &saved[..] else { panic!("not one word about the work: {run:#?}") };
         let saved = saved["data"].clone();
-        system.nothing_left_within(Duration::from_secs(5)).await;
+        system.nothing_left().await;
         (server, system, run, saved)
     }
 }

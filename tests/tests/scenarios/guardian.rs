@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use specwright_shared::phase::Phase;
@@ -10,7 +9,7 @@ use specwright_tests::messages_api::{Answer, Ask, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{MODEL_KEY, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +55,7 @@ async fn the_example_with_a_model_makes_one_intervention_that_the_agent_hears() 
     let token = text(&made["token"]);
 
     let run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
-    wait_for("the agent's model to be asked", Duration::from_secs(40), async || {
+    wait_for("the agent's model to be asked", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(Phase::Explore)).then_some(())
     })
     .await;
@@ -67,7 +66,7 @@ async fn the_example_with_a_model_makes_one_intervention_that_the_agent_hears() 
     assert!(second.contains("429") && second.contains("the next one is taken in"), "{second}");
     let listed = system.run(system.root(), ["list", "--json"]).await.expect_code(0).summary();
     let spec = text(&list(&listed)[0]["id"]);
-    wait_for("the nudge to be on the agent's stdin", Duration::from_secs(20), async || {
+    wait_for("the nudge to be on the agent's stdin", PATIENCE, async || {
         let shown = system.run(system.root(), ["trajectory", "--json", &spec]).await;
         let done = shown.expect_code(0).summary()["interventions"].clone();
         (done.as_array()?.len() == 1 && done[0]["receipt"] == "written").then_some(())
@@ -104,7 +103,7 @@ async fn guard(url: &str, token: &str, api: &MessagesApi) -> String {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let ended = tokio::time::timeout(PATIENCE, run).await;
     let ended = ended.expect("the example looks once").expect("python3 is there");
     let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     let said = said.concat();

@@ -13,7 +13,7 @@ use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::System;
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use tokio_util::sync::CancellationToken;
 
 use crate::faulty::install;
@@ -21,9 +21,6 @@ use crate::shape::{is_a_complete_summary, list, text};
 use crate::together::{serve, serve_at};
 
 const REHEARSE: [&str; 5] = ["launch", "--agent", "rehearsal", "--json", sample::IDEA];
-
-/// How soon everything of a run that was ended is gone.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn file_names_that_are_no_text_are_left_alone_and_stop_nothing() {
@@ -77,8 +74,7 @@ async fn a_run_is_stopped_by_its_id_after_the_server_was_restarted() {
     let run = RunOptions { agent: Some(Text::new(agent).unwrap()), ..RunOptions::default() };
     let launched = client.launch(&Launch { spec, run }).await.unwrap();
     let orphan = system.directory("bin").join("orphan.pid");
-    wait_for("the agent at work", Duration::from_secs(30), async || orphan.exists().then_some(()))
-        .await;
+    wait_for("the agent at work", PATIENCE, async || orphan.exists().then_some(())).await;
 
     server.signal(Signal::KILL);
     server.finish().await;
@@ -86,7 +82,7 @@ async fn a_run_is_stopped_by_its_id_after_the_server_was_restarted() {
     let (server, client) = serve_at(&system, &address).await;
     client.cancel(launched.spec.id, &Cancel { reason: None, force: false }).await.unwrap();
 
-    wait_for("the end of the run", Duration::from_secs(20), async || {
+    wait_for("the end of the run", PATIENCE, async || {
         let spec = client.spec(launched.spec.id).await.unwrap();
         (spec.status == SpecStatus::Failed).then_some(())
     })
@@ -99,7 +95,7 @@ async fn a_run_is_stopped_by_its_id_after_the_server_was_restarted() {
     );
     server.signal(Signal::TERM);
     server.finish().await.expect_code(0);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -109,7 +105,7 @@ async fn nothing_of_a_run_is_reported_after_its_end_and_its_worker_is_gone() {
     let repository = Repository::with_files(sample::FILES);
     let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
     let run = system.run(repository.path(), arguments).await.expect_code(0);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 
     // The server that comes next would take what a worker still had to say.
     let (server, client) = serve(&system).await;
@@ -135,7 +131,7 @@ async fn what_a_person_says_arrives_word_for_word_and_is_no_command() {
     let api = MessagesApi::start(playbook.script()).await.unwrap();
     let (system, repository) = (System::with_claude(&api), Repository::with_files(sample::FILES));
     let mut run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
-    wait_for("the model to be asked", Duration::from_secs(40), async || {
+    wait_for("the model to be asked", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(Phase::Explore)).then_some(())
     })
     .await;

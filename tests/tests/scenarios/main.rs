@@ -7,9 +7,11 @@
 
 mod access;
 mod agents_that_fail;
+mod another_user;
 mod backup;
 mod bare;
 mod claude;
+mod clock;
 mod crash;
 mod cut_stream;
 mod ends;
@@ -20,6 +22,7 @@ mod hostile;
 mod incidents;
 mod mends;
 mod model;
+mod old_events;
 mod outcomes;
 mod readiness;
 mod reading;
@@ -33,4 +36,5 @@ mod secrets;
 mod shape;
 mod steer;
 mod together;
+mod tracing;
 mod watching;

@@ -2,13 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{Running, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 
 use crate::shape::text;
 
@@ -42,7 +41,7 @@ async fn nothing_of_a_killed_workers_agent_lives_on() {
     let arguments = [&["launch", "--server", &url], &options[..], &[sample::IDEA]].concat();
     let run = system.start(repository.path(), arguments);
     let left = ["child.pid", "orphan.pid"].map(|name| system.directory("bin").join(name));
-    wait_for("the agent's descendants", Duration::from_secs(30), async || {
+    wait_for("the agent's descendants", PATIENCE, async || {
         left.iter().all(|path| path.exists()).then_some(())
     })
     .await;
@@ -64,7 +63,7 @@ async fn nothing_of_a_killed_workers_agent_lives_on() {
         // The worker may be gone by then: its provider saw the supervisor go.
         victim.kill();
     }
-    wait_for("the end of all that it started", Duration::from_secs(3), async || {
+    wait_for("the end of all that it started", PATIENCE, async || {
         of_run().is_empty().then_some(())
     })
     .await;
@@ -194,7 +193,7 @@ async fn a_second_interrupt_is_heard_while_the_first_has_no_answer() {
     serve.signal(Signal::STOP);
     for said in ["stopping", "ending it at once", "no answer"] {
         run.signal(Signal::INT);
-        wait_for(said, Duration::from_secs(5), async || {
+        wait_for(said, PATIENCE, async || {
             run.stderr().iter().any(|line| line.contains(said)).then_some(())
         })
         .await;

@@ -3,8 +3,6 @@
 //! `worker_error` and `fenced` are brought about in the worker's own tests (`worker/tests/run`), where
 //! the control API is a test's; `lost` in `crash`.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
@@ -92,7 +90,7 @@ async fn each_bad_end_is_one_terminal_report_with_its_cause_and_its_evidence() {
         let run = system.run(repository.path(), arguments).await.expect_code(1);
         ended_once(&run, way.outcome, way.because);
         assert!(!run.events(way.evidence).is_empty(), "{}: {run:#?}", way.behaviour);
-        system.nothing_left_within(Duration::from_secs(5)).await;
+        system.nothing_left().await;
     }
 }
 
@@ -107,7 +105,7 @@ async fn a_run_that_is_asked_to_end_while_its_agent_works_is_cancelled_once() {
     run.signal(Signal::INT);
     let run = run.finish().await.expect_code(130);
     ended_once(&run, "cancelled", "interrupted");
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! The rehearsal run, on every kind of place that a person may stand in.
 
 use std::path::Path;
-use std::time::Duration;
 
 use specwright_tests::architecture;
 use specwright_tests::repository::{Contents, Repository};
@@ -16,7 +15,7 @@ async fn rehearse(system: &System, repository: &Repository) -> Finished {
     let arguments = ["launch", "--agent", "rehearsal", "--json", sample::IDEA];
     let run = system.run(repository.path(), arguments).await;
     before.is_still_in(repository.path());
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
     run
 }
 
@@ -130,7 +129,7 @@ async fn a_reader_who_goes_away_does_not_break_the_run() {
     let run = run.finish().await;
 
     assert!(run.status.code().is_some() && !run.stderr.contains("panicked"), "{run:#?}");
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
     let listed = system.run(system.root(), ["list", "--json"]).await.expect_code(0).summary();
     assert_eq!(list(&listed)[0]["status"], "completed", "{listed:#}");
 }

@@ -1,20 +1,20 @@
 //! What happens when a remedy, a person and a limit want something of the same agent at once.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 use specwright_tests::messages_api::{Answer, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{Finished, Running, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 
 use crate::faulty::install;
 use crate::shape::{is_a_complete_summary, list, text};
 
 const WORDS: &str = "Leave that.";
-const PATIENCE: Duration = Duration::from_secs(40);
+/// For an agent that answers when it is told to, which is when a command of ours has come through.
+const LONG_ANSWER: (&str, &str) = ("AGENT_ANSWER_TIMEOUT", "60");
 
 /// A run with an agent that is at work.
 struct AtWork {
@@ -71,7 +71,7 @@ fn interrupts(run: &Finished) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_interrupt_during_a_remedy_waits_for_its_answer_and_the_persons_words_take_its_place() {
-    let system = limits(&[("AGENT_SILENCE_TIMEOUT", "1")]);
+    let system = limits(&[("AGENT_SILENCE_TIMEOUT", "4"), LONG_ANSWER]);
     let mut work = AtWork::with(system, "ok:outputs.json,waits-once,answers-when-told").await;
     work.interrupted().await;
     let asked = work.command(&["interrupt", &work.spec, WORDS, "--json"]);
@@ -83,7 +83,7 @@ async fn an_interrupt_during_a_remedy_waits_for_its_answer_and_the_persons_words
     assert_eq!(seen["seen_as"], "own_turn", "{seen:#}");
     let run = work.run.finish().await.expect_code(0);
     let [remedy, person] = &interrupts(&run)[..] else { panic!("{run:#?}") };
-    assert!(text(&remedy["reason"]).contains("said nothing for 1 s"), "{remedy:#}");
+    assert!(text(&remedy["reason"]).contains("said nothing for 4 s"), "{remedy:#}");
     assert_eq!(person["message_id"], seen["id"], "{person:#}");
     assert!(run.events("spec.phase_retry").is_empty(), "{run:#?}");
     // The first turn and the person's, each broken off; then the person's own.
@@ -94,7 +94,7 @@ async fn an_interrupt_during_a_remedy_waits_for_its_answer_and_the_persons_words
 
 #[tokio::test]
 async fn a_stop_during_a_remedy_does_not_wait_for_the_agents_answer() {
-    let system = limits(&[("AGENT_SILENCE_TIMEOUT", "1"), ("MAX_ATTEMPTS", "1")]);
+    let system = limits(&[("AGENT_SILENCE_TIMEOUT", "1"), ("MAX_ATTEMPTS", "1"), LONG_ANSWER]);
     let work = AtWork::with(system, "waits,answers-when-told").await;
     work.interrupted().await;
     let stopped = work.command(&["stop", &work.spec]);
@@ -103,12 +103,12 @@ async fn a_stop_during_a_remedy_does_not_wait_for_the_agents_answer() {
     assert_eq!(failed["data"]["outcome"], "cancelled", "{failed:#}");
     assert!(interrupts(&run).is_empty(), "it was not answered: {run:#?}");
     stopped.finish().await.expect_code(0);
-    work.system.nothing_left_within(Duration::from_secs(5)).await;
+    work.system.nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_pause_while_a_tool_is_over_its_limit_changes_nothing_about_the_remedy() {
-    let system = limits(&[("TOOL_TIMEOUT", "1")]);
+    let system = limits(&[("TOOL_TIMEOUT", "1"), LONG_ANSWER]);
     let behaviour = "ok:outputs.json,hangs-in-a-tool-once,answers-when-told";
     let mut work = AtWork::with(system, behaviour).await;
     work.interrupted().await;
@@ -152,7 +152,8 @@ async fn a_turn_that_breaks_off_by_itself_after_a_message_for_now_fails_its_atte
 
 #[tokio::test]
 async fn an_attempt_whose_time_is_up_ends_although_the_agent_does_not_answer() {
-    let system = limits(&[("PHASE_TIMEOUT", "1"), ("MAX_ATTEMPTS", "1")]);
+    let system =
+        limits(&[("PHASE_TIMEOUT", "1"), ("MAX_ATTEMPTS", "1"), ("AGENT_ANSWER_TIMEOUT", "1")]);
     let work = AtWork::with(system, "hang").await;
     let run = work.run.finish().await.expect_code(1);
     let failed = &run.events("spec.execution_failed")[0];

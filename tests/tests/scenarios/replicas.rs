@@ -21,15 +21,12 @@ use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{Running, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use tokio_util::sync::CancellationToken;
 
 use self::balancer::Balancer;
 use self::postgres_server::PostgresServer;
 use crate::shape::text;
-
-/// How long a step of a run may take on a busy machine.
-const STEP: Duration = Duration::from_secs(60);
 
 /// One of the three.
 struct Replica {
@@ -88,7 +85,7 @@ fn spooled(directory: &Path, kind: &str, phase: Phase) -> bool {
 }
 
 async fn until_asked(api: &MessagesApi, phase: Phase) {
-    wait_for("the model to be asked", STEP, async || {
+    wait_for("the model to be asked", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(phase)).then_some(())
     })
     .await;
@@ -133,7 +130,7 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
     until_asked(&api, Phase::Design).await;
 
     // What was posted to one is readable on all.
-    wait_for("the phase before on all replicas", STEP, async || {
+    wait_for("the phase before on all replicas", PATIENCE, async || {
         let mut seen = BTreeSet::new();
         for replica in [&one, &two, &three] {
             let events = events(&replica.client, id).await;
@@ -146,7 +143,7 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
     one.process.signal(Signal::KILL);
     assert!(!one.process.finish().await.status.success());
     design.cancel();
-    wait_for("the design on another replica", STEP, async || {
+    wait_for("the design on another replica", PATIENCE, async || {
         is_done(&events(&three.client, id).await, Phase::Design).then_some(())
     })
     .await;
@@ -162,13 +159,13 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
     assert!(answer.headers().contains_key("retry-after"), "{:?}", answer.headers());
     // The worker needs no database to go on: what it says waits in its spool.
     tasks.cancel();
-    wait_for("the tasks in the worker's spool", STEP, async || {
+    wait_for("the tasks in the worker's spool", PATIENCE, async || {
         spooled(&system.data(), "spec.phase_completed", Phase::Tasks).then_some(())
     })
     .await;
     tokio::task::block_in_place(|| database.start_again());
 
-    wait_for("the spec to be completed", STEP, async || {
+    wait_for("the spec to be completed", PATIENCE, async || {
         let spec = three.client.spec(id).await.ok()?;
         assert_ne!(spec.status, SpecStatus::Failed, "{spec:#?}");
         (spec.status == SpecStatus::Completed).then_some(())
@@ -186,5 +183,5 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
     assert_eq!(three.client.sandboxes().await.unwrap().len(), 1, "it was one run in one sandbox");
     three.process.signal(Signal::TERM);
     three.process.finish().await.expect_code(0);
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }

@@ -1,7 +1,5 @@
 //! What a worker that was started again knows of the one before it.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use specwright_shared::phase::Phase;
 use specwright_tests::messages_api::{Answer, Ask, Block, MessagesApi, Playbook};
@@ -9,7 +7,7 @@ use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::System;
 use specwright_tests::system::processes::Process;
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use specwright_worker::agent::transcript;
 
 use crate::faulty::install;
@@ -47,7 +45,7 @@ async fn attempts_are_counted_on_after_a_restart_and_not_anew() {
     // It keeps no transcript, and had said something.
     let [resumed] = &run.events("agent.resumed")[..] else { panic!("{run:#?}") };
     assert_eq!(resumed["data"]["rung"], "fresh_session", "{resumed:#}");
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }
 
 fn install_again(system: &System, behaviour: &str) {
@@ -66,7 +64,7 @@ async fn a_conversation_whose_transcript_is_gone_begins_anew_from_the_last_accep
     let session = text(&started["data"]["session_id"]).parse().unwrap();
     run.event_where("agent.model_call", |event| event["phase"] == "design").await;
     // The question that is never answered, so that the next conversation's is.
-    wait_for("the second question", Duration::from_secs(20), async || {
+    wait_for("the second question", PATIENCE, async || {
         let of_design = |ask: &&Ask| ask.phase() == Some(Phase::Design);
         (api.asks().iter().filter(of_design).count() >= 2).then_some(())
     })
@@ -74,15 +72,13 @@ async fn a_conversation_whose_transcript_is_gone_begins_anew_from_the_last_accep
     let sandboxes = std::fs::read_dir(system.data().join("sandboxes")).unwrap();
     let sandbox = sandboxes.map(|entry| entry.unwrap().path()).next().unwrap();
     let private = sandbox.join("state/agent");
-    let kept =
-        wait_for("the transcript", Duration::from_secs(10), async || transcript(&private, session))
-            .await;
+    let kept = wait_for("the transcript", PATIENCE, async || transcript(&private, session)).await;
     // The supervisor does not see the worker's end before the transcript is gone.
     let supervisor = process(&system, "supervise");
     assert!(supervisor.signal(Signal::STOP));
     let worker = process(&system, "worker");
     assert!(worker.kill());
-    wait_for("the agent's end", Duration::from_secs(10), async || {
+    wait_for("the agent's end", PATIENCE, async || {
         let gone = |one: &Process| one.variable("CLAUDE_CONFIG_DIR").is_some();
         (!system.processes().iter().any(gone)).then_some(())
     })
@@ -101,5 +97,5 @@ async fn a_conversation_whose_transcript_is_gone_begins_anew_from_the_last_accep
         let asks = api.asks().iter().filter(|ask| ask.phase() == Some(phase)).count();
         assert_eq!(asks, 1, "{phase} was done once");
     }
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }

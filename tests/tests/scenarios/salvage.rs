@@ -1,7 +1,5 @@
 //! Places that are lost as a whole, with facts in them that nobody had sent.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use serde_json::Value;
 use specwright_shared::phase::Phase;
@@ -9,12 +7,9 @@ use specwright_tests::chaos::spool::{self, Durable};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::System;
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 
 use crate::shape::{list, phases_with, text};
-
-/// How soon everything of a run that was ended is gone.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Launches the rehearsal, holds the control API still once the agent is at work, and lets the worker go
 /// on alone until a fact is durable; then everything is killed at once.
@@ -27,7 +22,7 @@ async fn lost_behind(
     let mut run = system.start(repository.path(), arguments);
     run.event("spec.execution_started").await;
     run.signal(Signal::STOP);
-    wait_for("the worker to get there alone", Duration::from_secs(60), async || {
+    wait_for("the worker to get there alone", PATIENCE, async || {
         durable(system).iter().any(&last).then_some(())
     })
     .await;
@@ -70,7 +65,7 @@ async fn a_run_that_finished_while_nobody_listened_is_finished() {
         left.len() as u64 + 1,
         "and the tickets: {spec:#}"
     );
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -91,5 +86,5 @@ async fn what_a_lost_place_had_accepted_is_not_done_again() {
         Phase::ALL.into_iter().filter(to_do).map(|phase| phase.to_string()).collect();
     assert!(to_do.len() <= 4, "{to_do:?}");
     assert_eq!(phases_with(&rest, "spec.phase_started"), to_do);
-    system.nothing_left_within(GONE_WITHIN).await;
+    system.nothing_left().await;
 }

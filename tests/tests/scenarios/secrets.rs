@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +12,7 @@ use specwright_tests::repository::{Contents, Repository};
 use specwright_tests::sample;
 use specwright_tests::system::processes::{self, Process};
 use specwright_tests::system::{MODEL_KEY, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use tokio_util::sync::CancellationToken;
 
 use crate::shape::is_a_complete_summary;
@@ -30,7 +29,7 @@ async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     let system = System::with_claude(&api);
     let repository = Repository::with_files(sample::FILES);
     let run = system.start(repository.path(), ["launch", "--json", sample::IDEA]);
-    wait_for("the model to be asked for the design", Duration::from_secs(40), async || {
+    wait_for("the model to be asked for the design", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(Phase::Design)).then_some(())
     })
     .await;

@@ -15,7 +15,7 @@ use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{MODEL_KEY, Running, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 use tokio_util::sync::CancellationToken;
 
 use crate::shape::{is_a_complete_summary, text};
@@ -37,7 +37,7 @@ async fn two_launches_at_once_both_complete() {
     for summary in [first, second] {
         assert!(listed.contains(&text(&summary["spec_id"])), "{listed}");
     }
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_nothing_of_it() {
         })
         .await
         .unwrap();
-    wait_for("the model to be asked for the design", Duration::from_secs(40), async || {
+    wait_for("the model to be asked for the design", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(Phase::Design)).then_some(())
     })
     .await;
@@ -104,7 +104,7 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_nothing_of_it() {
     let asked_for_tasks =
         async || api.asks().iter().any(|ask| ask.phase() == Some(Phase::Tasks)).then_some(());
     // The worker needs nobody to go on.
-    wait_for("the run to go on alone", Duration::from_secs(40), asked_for_tasks).await;
+    wait_for("the run to go on alone", PATIENCE, asked_for_tasks).await;
     let address = client.base().replace("http://", "");
     let (server, client) = serve_at(&system, &address).await;
 
@@ -123,7 +123,7 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_nothing_of_it() {
     }
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -148,14 +148,14 @@ async fn the_conversation_of_a_run_that_was_stopped_is_kept_without_secrets() {
         })
         .await
         .unwrap();
-    wait_for("the model to be asked again", Duration::from_secs(40), async || {
+    wait_for("the model to be asked again", PATIENCE, async || {
         let explores = api.asks().iter().filter(|ask| ask.phase() == Some(Phase::Explore)).count();
         (explores >= 2).then_some(())
     })
     .await;
 
     client.cancel(launched.spec.id, &Cancel { reason: None, force: false }).await.unwrap();
-    wait_for("the end of the run", Duration::from_secs(20), async || {
+    wait_for("the end of the run", PATIENCE, async || {
         let spec = client.spec(launched.spec.id).await.unwrap();
         (spec.status == SpecStatus::Failed).then_some(())
     })
@@ -175,7 +175,7 @@ async fn the_conversation_of_a_run_that_was_stopped_is_kept_without_secrets() {
     assert!(!lines.contains(MODEL_KEY));
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ pub(crate) async fn serve_at(system: &System, address: &str) -> (Running, Client
 }
 
 async fn completed(client: &Client, id: SpecId) {
-    wait_for("the spec to be completed", Duration::from_secs(40), async || {
+    wait_for("the spec to be completed", PATIENCE, async || {
         let spec = client.spec(id).await.unwrap();
         assert_ne!(spec.status, SpecStatus::Failed, "{spec:#?}");
         (spec.status == SpecStatus::Completed).then_some(())

@@ -1,12 +1,10 @@
 //! An agent that takes too long, goes round in circles, or changes files: what is said and done.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{Finished, System};
-use specwright_tests::wait::wait_for;
+use specwright_tests::wait::{PATIENCE, wait_for};
 
 use crate::faulty::install;
 use crate::shape::{list, text};
@@ -16,7 +14,7 @@ async fn launch(system: &System, behaviour: &str) -> Finished {
     let repository = Repository::with_files(sample::FILES);
     let arguments = ["launch", "--json", "--agent", &agent, sample::IDEA];
     let run = system.run(repository.path(), arguments).await;
-    system.nothing_left_within(Duration::from_secs(5)).await;
+    system.nothing_left().await;
     run
 }
 
@@ -28,11 +26,12 @@ fn reasons(run: &Finished) -> Vec<String> {
 #[tokio::test]
 async fn a_silent_agent_is_interrupted_and_asked_to_go_on_and_the_same_attempt_succeeds() {
     let mut system = System::new();
-    system.set("AGENT_SILENCE_TIMEOUT", "1");
+    // Long beside what a healthy turn takes, so that only the one that waits is interrupted.
+    system.set("AGENT_SILENCE_TIMEOUT", "4");
     let run = launch(&system, "ok:outputs.json,waits-once").await.expect_code(0);
     let reasons = reasons(&run);
     assert_eq!(reasons.len(), 1, "{reasons:?}");
-    assert!(reasons[0].contains("said nothing for 1 s"), "{reasons:?}");
+    assert!(reasons[0].contains("said nothing for 4 s"), "{reasons:?}");
     assert!(run.events("spec.phase_retry").is_empty(), "{run:#?}");
 }
 
@@ -99,7 +98,7 @@ async fn show_says_what_a_living_sandbox_is_at_and_from_which_signals_that_follo
     let spec = text(&list(&listed)[0]["id"]);
     // Heartbeats come every 10 s.
     let waiting = "a heartbeat that tells of the open tool call";
-    let sandbox = wait_for(waiting, Duration::from_secs(30), async || {
+    let sandbox = wait_for(waiting, PATIENCE, async || {
         let shown = system.run(system.root(), ["show", "--json", &spec]).await.expect_code(0);
         let sandbox = shown.summary()["sandbox"].clone();
         (sandbox["verdict"]["kind"] == "waiting_tool").then_some(sandbox)

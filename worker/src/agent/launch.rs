@@ -13,6 +13,9 @@ use serde_json::Value;
 use specwright_shared::redact::Redactor;
 use uuid::Uuid;
 
+use super::private::{CONFIG_DIR, TMP_DIR};
+use super::user::User;
+
 /// The most bytes of schema and system prompt together. Linux takes 128 KiB per argument; this leaves
 /// room for either alone and for what a wrapper script may add.
 pub const ARGUMENTS_MAX_BYTES: usize = 96 * 1024;
@@ -47,9 +50,6 @@ pub const INHERITED: [&str; 16] = [
 
 /// The variable that marks every process of one agent's tree.
 pub(crate) const MARKER: &str = "SPECWRIGHT_AGENT";
-
-/// The CLI's own directory in the private one.
-pub(super) const CONFIG_DIR: &str = "config";
 
 /// A silent model connection is given up after this; the CLI's default is 300 s.
 const BYTE_STREAM_IDLE_TIMEOUT_MS: &str = "90000";
@@ -119,6 +119,8 @@ pub struct Launch {
     pub environment: Vec<(OsString, OsString)>,
     /// Takes known secrets out of its stderr.
     pub redactor: Redactor,
+    /// The user that it runs as; else ours. One process has one agent of such a user at a time.
+    pub user: Option<User>,
 }
 
 /// Why a launch is refused before anything starts.
@@ -162,7 +164,7 @@ impl Launch {
 
     /// Where the CLI and its tools put temporary files.
     pub(crate) fn tmp_dir(&self) -> PathBuf {
-        self.private_dir.join("tmp")
+        self.private_dir.join(TMP_DIR)
     }
 
     /// The arguments after the leading ones. Values that could be taken for a flag or for nothing
@@ -222,6 +224,12 @@ impl Launch {
         set("ANTHROPIC_BASE_URL", self.base_url.as_ref());
         set("ANTHROPIC_API_KEY", self.dummy_key.as_ref());
         set(MARKER, marker.to_string().as_ref());
+        if let Some(user) = &self.user {
+            // Ours would be closed to it.
+            set("HOME", self.private_dir.as_ref());
+            set("USER", user.name.as_ref());
+            set("LOGNAME", user.name.as_ref());
+        }
         Ok(all)
     }
 }
@@ -249,6 +257,7 @@ mod tests {
             dummy_key: "dummy".into(),
             environment: vec![("PATH".into(), "/bin".into())],
             redactor: Redactor::default(),
+            user: None,
         }
     }
 

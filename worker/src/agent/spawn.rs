@@ -1,7 +1,8 @@
 //! Starting a process that dies with us. The one place with `unsafe` in the workspace.
 //!
 //! What holds: the child gets SIGKILL from the kernel when this process ends, however it ends. The
-//! CLI does not end by itself: with all its pipes closed it was measured to finish its work.
+//! CLI does not end by itself: with all its pipes closed it was measured to finish its work. A child
+//! with a user of its own has that one group and no capability, and gains none by what it starts.
 //!
 //! Linux sends that signal when the *thread* that forked ends, not the process, and threads of an
 //! async runtime come and go. So one thread, which lives as long as the process, does every fork.
@@ -14,9 +15,12 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::thread::set_no_new_privs;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use super::user::User;
 
 /// Starts that wait for the spawning thread; each takes a millisecond, more than a few never wait.
 const WAITING_STARTS: usize = 8;
@@ -27,10 +31,15 @@ struct Start {
     answer: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts `command` as the leader of its own process group, tied to this process's life.
-pub(crate) async fn spawn(mut command: Command) -> io::Result<Child> {
+/// Starts `command` as the leader of its own process group, tied to this process's life, as a user of
+/// its own or as ours.
+pub(crate) async fn spawn(mut command: Command, user: Option<&User>) -> io::Result<Child> {
     command.process_group(0).kill_on_drop(true);
-    die_with_parent(&mut command, getpid());
+    if let Some(user) = user {
+        // Leaving root this way drops the other groups and every capability.
+        command.uid(user.uid).gid(user.gid);
+    }
+    before_exec(&mut command, getpid(), user.is_some());
     let (answer, child) = oneshot::channel();
     let start = Start { command, runtime: Handle::current(), answer };
     spawner()?.try_send(start).map_err(|_| {
@@ -40,8 +49,12 @@ pub(crate) async fn spawn(mut command: Command) -> io::Result<Child> {
 }
 
 #[expect(unsafe_code, reason = "a parent-death signal can only be set between fork and exec")]
-fn die_with_parent(command: &mut Command, parent: Pid) {
+fn before_exec(command: &mut Command, parent: Pid, other_user: bool) {
     let before_exec = move || {
+        if other_user {
+            set_no_new_privs(true)?;
+        }
+        // Behind the change of user, which would take it back.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the signal was set: then it would never come.
         if getppid() != Some(parent) {
@@ -50,9 +63,9 @@ fn die_with_parent(command: &mut Command, parent: Pid) {
         Ok(())
     };
     // SAFETY: between fork and exec of a process with threads only async-signal-safe calls are
-    // allowed. The closure makes two plain system calls (prctl, getppid) through rustix, allocates
-    // nothing, takes no lock and touches no memory but its own copy of `parent`; the errors that it
-    // makes hold a number only.
+    // allowed. The closure makes three plain system calls (prctl twice, getppid) through rustix,
+    // allocates nothing, takes no lock and touches no memory but its own copies of `parent` and
+    // `other_user`; the errors that it makes hold a number only.
     unsafe {
         command.pre_exec(before_exec);
     }

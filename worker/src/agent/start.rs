@@ -3,14 +3,11 @@
 //! What holds: whatever goes wrong, no process of the agent is left, and the error says what the agent
 //! itself said about it.
 
-use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
-use specwright_shared::redact::Redactor;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +20,7 @@ use super::control::{AskError, Control};
 use super::fact::{Exit, Fact};
 use super::handshake::{Introduction, Unfit};
 use super::launch::{Launch, LaunchError, Session};
+use super::private;
 use super::reader::Reader;
 use super::spawn::spawn;
 use super::stdin::Stdin;
@@ -35,9 +33,6 @@ pub const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Facts that wait for the run. Few, since one may hold a whole large line.
 const FACTS_WAITING: usize = 64;
-
-/// The agent's own directories are nobody else's business: they hold the whole conversation.
-const PRIVATE: u32 = 0o700;
 
 /// What an agent said of itself when it started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +151,8 @@ impl Agent {
         let marker = Uuid::new_v4();
         let arguments = launch.arguments()?;
         let variables = launch.variables(marker)?;
-        make_private(&[&launch.private_dir, &launch.config_dir(), &launch.tmp_dir()])?;
+        private::make(&launch.private_dir, launch.user.as_ref())
+            .map_err(|(path, source)| StartError::PrivateDir { path, source })?;
         // Orphans of the agent come to us instead of to process 1, where nobody could tell them.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|source| StartError::SubReaper(source.into()))?;
@@ -175,8 +171,8 @@ impl Agent {
             workdir: launch.workdir.clone(),
             source,
         };
-        let child = spawn(command).await.map_err(not_started)?;
-        Self::attend(child, marker, launch.redactor.clone())
+        let child = spawn(command, launch.user.as_ref()).await.map_err(not_started)?;
+        Self::attend(child, marker, launch)
             .ok_or_else(|| not_started(std::io::Error::other("a pipe to it is missing")))
     }
 
@@ -184,17 +180,18 @@ impl Agent {
     fn attend(
         mut child: Child,
         marker: Uuid,
-        redactor: Redactor,
+        launch: &Launch,
     ) -> Option<(Self, mpsc::Receiver<Fact>)> {
         let pid = child.id()?;
-        let tree = Tree::of(pid, marker).in_a_group(marker);
+        let user = launch.user.as_ref().map(|user| user.uid);
+        let tree = Tree::of(pid, marker).of_user(user).in_a_group(marker);
         let (pipe, stdout, stderr) =
             (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let stderr_read = CancellationToken::new();
         let (facts, receiver) = mpsc::channel(FACTS_WAITING);
         let (exited, exit) = watch::channel(None);
-        let tail = Tail::new(redactor);
+        let tail = Tail::new(launch.redactor.clone());
         let tasks = TaskTracker::new();
 
         let (stdin, write) = Stdin::of(pipe, closing.clone(), ended.clone());
@@ -301,19 +298,6 @@ impl Early {
             _ => StartError::Ended { exit, said },
         })
     }
-}
-
-fn make_private(directories: &[&Path]) -> Result<(), StartError> {
-    for path in directories {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(PRIVATE)
-            .create(path)
-            // One that was there may be open to others.
-            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(PRIVATE)))
-            .map_err(|source| StartError::PrivateDir { path: path.to_path_buf(), source })?;
-    }
-    Ok(())
 }
 
 fn in_words(exit: &Exit) -> String {

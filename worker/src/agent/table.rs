@@ -61,6 +61,14 @@ fn parse(pid: i32, stat: &str) -> Option<Row> {
     })
 }
 
+/// The user that a process runs as. The owner of its directory would not tell: of a process that is not
+/// dumpable, that is root.
+pub(crate) fn owner(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Adds to `tree` everything that descends from what is in it; never ourselves.
 pub(crate) fn grow(tree: &mut HashMap<i32, Row>, rows: &[Row]) {
     let us = us();

@@ -90,6 +90,18 @@ fn all_wrong_settings_are_reported_together() {
 }
 
 #[test]
+fn a_branch_of_no_repository_is_refused_with_a_sentence() {
+    let wrong = read(&[("BRANCH_NAME", "feature/x")]).unwrap_err();
+    assert_eq!(wrong.0.len(), 1, "{wrong}");
+    assert!(wrong.0[0].starts_with("BRANCH_NAME is set, but GITHUB_REPO"), "{wrong}");
+    let both = read(&[("BRANCH_NAME", "feature/x"), ("GITHUB_REPO", "team/limiter")]).unwrap();
+    assert_eq!(both.github.branch_name.as_deref(), Some("feature/x"));
+    // Only what is wrong is told: a repository of a wrong form was named all the same.
+    let wrong = read(&[("BRANCH_NAME", "feature/x"), ("GITHUB_REPO", "../x")]).unwrap_err();
+    assert_eq!(wrong.0.len(), 1, "{wrong}");
+}
+
+#[test]
 fn the_old_name_of_the_address_is_taken_and_the_prefix_is_not_doubled() {
     let config =
         read(&[("CONTROL_API_URL", ""), ("CALLBACK_URL", "https://x.example/base/api/v1/")]);

@@ -70,6 +70,13 @@ impl Reader<'_> {
     pub(super) fn github(&mut self) -> GitHub {
         let branch = "a branch name that git allows";
         let addresses = "an https address without a path, or an http one of this machine";
+        if self.is_set("BRANCH_NAME") && !self.is_set("GITHUB_REPO") {
+            self.wrong.push(
+                "BRANCH_NAME is set, but GITHUB_REPO, the repository that the branch is of, is not; \
+                 set both, or leave BRANCH_NAME out."
+                    .to_owned(),
+            );
+        }
         GitHub {
             url: self.or("GITHUB_URL", addresses, GITHUB.to_owned(), github_address),
             repo: self.optional("GITHUB_REPO", "`owner/name`", |text| {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::*;
 
 /// Bounded: a test that would hang fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the API got.
 struct Seen {

@@ -19,9 +19,14 @@ const HELLO_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two hellos.
 const HELLO_RETRY_MAX: Duration = Duration::from_secs(10);
 pub(super) fn make_state_dir(config: &Config) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     // Transcripts and messages are nobody else's business.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir)?;
+    if config.agent_user.is_none() {
+        return Ok(());
+    }
+    // One that was there may be open to the agent.
+    std::fs::set_permissions(&config.state_dir, std::fs::Permissions::from_mode(0o700))
 }
 
 /// A second worker in the same place would give the same numbers to other facts.

@@ -41,11 +41,13 @@ pub(super) struct PhaseTally {
     pub(super) started: Instant,
     pub(super) cost_usd: f64,
     pub(super) failure: Option<Failure>,
+    /// Why a conversation that took too long was begun again in a fresh process: once in a phase.
+    pub(super) kept: Option<String>,
 }
 
 impl PhaseTally {
     pub(super) const fn new(started: Instant) -> Self {
-        Self { started, cost_usd: 0.0, failure: None }
+        Self { started, cost_usd: 0.0, failure: None, kept: None }
     }
 
     pub(super) fn duration_ms(&self) -> u64 {
@@ -97,6 +99,7 @@ impl Run<'_> {
             // The worker before us wrote down why there is another.
         } else if number > 1 {
             self.record_retry(number - 1).await?;
+            self.keep_conversation(phase);
         } else {
             self.tally = PhaseTally::new(Instant::now());
         }

@@ -38,7 +38,8 @@ impl Run<'_> {
             return Ok(());
         }
         let asked = Instant::now();
-        let (own, under_way) = (running.agent.interruption(true), self.wakes.interrupt.take());
+        let own = running.agent.interruption(true, SETTLE_MAX);
+        let under_way = self.wakes.interrupt.take();
         let answer = async move {
             match under_way {
                 // One at a time: the answer to that one will do.

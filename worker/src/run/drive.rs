@@ -9,6 +9,7 @@ use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::event::{Event, Progress};
 use specwright_shared::wire::sandbox::SpecJob;
 use tokio::sync::watch;
@@ -223,10 +224,29 @@ impl Run<'_> {
         self.spool.record(now(), phase, event).await
     }
 
+    /// The same, of what a message brought about: it belongs to the message's trace.
+    pub(super) async fn record_in(
+        &self,
+        trace_id: Option<TraceId>,
+        event: Event,
+    ) -> Result<u64, SpoolError> {
+        self.progressed(&event);
+        self.spool.record_in(trace_id, now(), self.phase(), event).await
+    }
+
     /// Hands a fact over without waiting for the disk: the agent's chatter. Order is kept.
     pub(super) async fn note(&self, event: Event) -> Result<(), SpoolError> {
+        self.note_in(None, event).await
+    }
+
+    /// The same, of what a message brought about.
+    pub(super) async fn note_in(
+        &self,
+        trace_id: Option<TraceId>,
+        event: Event,
+    ) -> Result<(), SpoolError> {
         self.progressed(&event);
-        drop(self.spool.submit(now(), self.phase(), event).await?);
+        drop(self.spool.submit_in(trace_id, now(), self.phase(), event).await?);
         Ok(())
     }
 

@@ -79,7 +79,8 @@ impl Run<'_> {
             return false;
         }
         attempt.turns.cut();
-        let answer = Box::pin(running.agent.interruption(cancel_queued));
+        let within = self.config.answer_timeout;
+        let answer = Box::pin(running.agent.interruption(cancel_queued, within));
         let (attempt, asked) = (attempt.number, Instant::now());
         self.wakes.interrupt = Some(Interrupting { cause, attempt, asked, answer });
         true
@@ -170,7 +171,8 @@ impl Run<'_> {
         let cancelled = told.cancelled.clone();
         let reason = format!("asked for by message {id}");
         let told = AgentInterrupted { reason, message_id: Some(id), ..told };
-        self.record(Event::AgentInterrupted(told)).await?;
+        let trace_id = message.traceparent.map(|context| context.trace);
+        self.record_in(trace_id, Event::AgentInterrupted(told)).await?;
         for dropped in cancelled {
             let why = format!("dropped by the interrupt {id}");
             self.came(dropped, MessageStatus::Cancelled, None, Some(why)).await?;

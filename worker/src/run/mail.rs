@@ -19,6 +19,7 @@ use specwright_shared::id::MessageId;
 use specwright_shared::machine::RunEvent;
 use specwright_shared::phase::Phase;
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::message::{self, Message, MessageKind, MessageStatus};
 
 pub(super) use held::Held;
@@ -62,6 +63,11 @@ impl Letter {
         Self { message, status, given: false, interrupted: false }
     }
 
+    /// The trace of the request that brought it.
+    fn trace_id(&self) -> Option<TraceId> {
+        self.message.traceparent.map(|context| context.trace)
+    }
+
     /// `at`: the phase at work; `until`: the last one of the run.
     fn due(&self, now: Timestamp, at: Phase, until: Phase) -> Due {
         if self.message.expires_at.is_some_and(|end| end <= now) {
@@ -90,14 +96,15 @@ impl Mail {
         mail
     }
 
-    /// Adds what is new; says which that is.
-    fn add(&mut self, messages: Vec<Message>) -> Vec<MessageId> {
+    /// Adds what is new; says which that is, and of which trace.
+    fn add(&mut self, messages: Vec<Message>) -> Vec<(MessageId, Option<TraceId>)> {
         let mut new = Vec::new();
         for message in messages {
             let known = self.letters.iter().any(|letter| letter.message.id == message.id);
             if !known && !self.done.contains(&message.id) && message.status < MessageStatus::Seen {
-                new.push(message.id);
-                self.letters.push(Letter::new(message));
+                let letter = Letter::new(message);
+                new.push((letter.message.id, letter.trace_id()));
+                self.letters.push(letter);
             }
         }
         new
@@ -140,8 +147,10 @@ impl Mail {
 impl Run<'_> {
     /// Messages came; they are on disk.
     pub(super) async fn mail_came(&mut self, messages: Vec<Message>) -> Result<(), SpoolError> {
-        for id in self.mail.add(messages) {
-            self.receipt(id, MessageStatus::Delivered, None, None).await?;
+        for (id, trace_id) in self.mail.add(messages) {
+            let trace = trace_id.map(tracing::field::display);
+            tracing::info!(message_id = %id, trace_id = trace, "a message came");
+            self.receipt((id, trace_id), MessageStatus::Delivered, None, None).await?;
         }
         self.hand_over_mail(false).await
     }

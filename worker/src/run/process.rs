@@ -51,7 +51,7 @@ impl Run<'_> {
             program,
             leading_args,
             workdir: self.workspace.directory.clone(),
-            private_dir: self.config.state_dir.join("agent"),
+            private_dir: self.config.agent_dir(),
             model: self.config.model.clone(),
             session: Session::New(Uuid::new_v4()),
             system_prompt: phases::SYSTEM_PROMPT.to_owned(),
@@ -63,6 +63,7 @@ impl Run<'_> {
             dummy_key,
             environment: inherited(self.config.environment.clone()),
             redactor: self.redactor.clone(),
+            user: self.config.agent_user.clone(),
         }
     }
 

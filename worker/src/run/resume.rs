@@ -1,21 +1,23 @@
-//! Taking up the work of an agent that died with the worker before us.
+//! Taking up the work of an agent that died with the worker before us, or that took too long.
 //!
-//! What holds: the best rung that carries is taken, and which one that was is an event. A transcript
-//! is there: the conversation goes on, and we say so to the agent, since a resumed one does nothing
-//! by itself. None is there (it died before its first word): the same question under the same session
-//! id. The conversation cannot be taken up, or its transcript is gone: a fresh one, from the last accepted phase. Messages that
-//! no agent has seen come behind the question in any case; those that were seen stand in the
-//! transcript and are not repeated.
+//! What holds: an attempt whose time ran out, by whatever limit, is followed once in a phase by one in
+//! the same conversation under a fresh process: often only the process or its connection hung. What
+//! hangs there again gets a fresh conversation. The best rung that carries is taken, and which one that
+//! was is an event. A transcript is there: the conversation goes on, and we say so to the agent, since a
+//! resumed one does nothing by itself. None is there (it died before its first word): the same question
+//! under the same session id. The conversation cannot be taken up, or its transcript is gone: a fresh
+//! one, from the last accepted phase. Messages that no agent has seen come behind the question in any
+//! case; those that were seen stand in the transcript and are not repeated.
 //!
 //! Deliberately absent: the CLI's own continuation of an interrupted turn. It was measured to drop
 //! the interrupted tool call from the history.
 
 use specwright_shared::machine::RunEvent;
 use specwright_shared::phase::Phase;
-use specwright_shared::wire::event::{AgentResumed, Event, ResumeRung};
+use specwright_shared::wire::event::{AgentResumed, Event, ResumeRung, RetryReason};
 use uuid::Uuid;
 
-use super::attempt::with_causes;
+use super::attempt::{Failure, with_causes};
 use super::drive::Run;
 use super::process::lasts;
 use crate::agent::{Launch, Session, transcript};
@@ -34,9 +36,12 @@ impl Run<'_> {
         let mut reason = None;
         if let Some(open) = open {
             match rung(&launch, &open, &prompt) {
-                Ok((rung, session, text)) => {
+                Ok((rung, session, mut text)) => {
                     match self.start_agent(Launch { session, ..launch.clone() }).await? {
                         Ok(()) => {
+                            if let Some(why) = &self.tally.kept {
+                                text = format!("{text}\n\n{}", not_again(why));
+                            }
                             self.resumed(rung, open.session_id, None).await?;
                             return Ok(Ok(text));
                         }
@@ -59,6 +64,18 @@ impl Run<'_> {
         }
     }
 
+    /// What took too long goes on where it was, if it left a transcript.
+    pub(super) fn keep_conversation(&mut self, phase: Phase) {
+        let timed_out = |failure: &&Failure| failure.reason == RetryReason::TimedOut;
+        let Some(failure) = self.tally.failure.as_ref().filter(timed_out) else { return };
+        let Some(session_id) = self.conversation else { return };
+        let is_first = self.tally.kept.is_none();
+        if is_first && transcript(&self.config.agent_dir(), session_id).is_some() {
+            self.tally.kept = Some(failure.message.clone());
+            self.interrupted = Some(Open { phase, session_id, spoke: true });
+        }
+    }
+
     async fn resumed(
         &self,
         rung: ResumeRung,
@@ -72,6 +89,13 @@ impl Run<'_> {
         self.record(Event::AgentResumed(AgentResumed { rung, session_id, reason })).await?;
         Ok(())
     }
+}
+
+fn not_again(why: &str) -> String {
+    format!(
+        "Why it was interrupted: {why} Do not repeat the step that hung: choose another way, or leave \
+         it out."
+    )
 }
 
 /// A conversation without a transcript is unknown to the agent; one with a transcript can be resumed

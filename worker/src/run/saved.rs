@@ -9,7 +9,6 @@
 //! last. It is put back, and named with its diff in the timeline.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use specwright_shared::redact::Redactor;
@@ -19,7 +18,7 @@ use uuid::Uuid;
 
 use super::attempt::with_causes;
 use super::drive::Run;
-use crate::agent::transcript;
+use crate::agent::open_transcript;
 use crate::spool::SpoolError;
 use crate::workspace::rescue::{not_saved, nothing};
 
@@ -63,23 +62,19 @@ impl Run<'_> {
     /// Sends the newest conversation to the control API; it is nothing that a run would fail for.
     pub(super) async fn save_transcript(&self) {
         let Some(session_id) = self.conversation else { return };
-        let private = self.config.state_dir.join("agent");
-        let Some(path) = transcript(&private, session_id) else { return };
+        let Some(file) = open_transcript(&self.config.agent_dir(), session_id) else { return };
         let signalled = self.wakes.asked.is_cancelled();
         let limit = if signalled { SAVE_AFTER_SIGNAL_MAX } else { SAVE_MAX };
-        match tokio::time::timeout(limit, self.send(session_id, path)).await {
+        match tokio::time::timeout(limit, self.send(session_id, file)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::warn!(why, "the agent's transcript was not saved"),
             Err(_) => tracing::warn!(?limit, "the agent's transcript was not saved in time"),
         }
     }
 
-    async fn send(&self, session_id: Uuid, path: PathBuf) -> Result<(), String> {
+    async fn send(&self, session_id: Uuid, file: std::fs::File) -> Result<(), String> {
         let redactor = Redactor::new(self.config.secrets());
-        let packed = tokio::task::spawn_blocking(move || {
-            let file = std::fs::File::open(path)?;
-            pack(file, RAW_MAX_BYTES, &redactor)
-        });
+        let packed = tokio::task::spawn_blocking(move || pack(file, RAW_MAX_BYTES, &redactor));
         let packed = packed.await.map_err(|error| error.to_string())?;
         let packed = packed.map_err(|error| error.to_string())?;
         if packed.len() > TRANSCRIPT_MAX_BYTES {

@@ -55,7 +55,7 @@ pub(super) async fn whole_run(config: &Config, asked: CancellationToken) -> Ende
     };
     let token = config.sandbox_token.clone();
     let api = match Api::new(&config.control_api, config.sandbox_id, token) {
-        Ok(api) => api,
+        Ok(api) => api.in_trace(config.trace),
         Err(error) => return worker_error(error.to_string()),
     };
     let welcome = match asked.run_until_cancelled(hello(&api)).await {
@@ -100,7 +100,7 @@ async fn with_job(
     tasks.spawn(courier.run());
     let Job::Spec(job) = welcome.job else {
         if found.fold.ended.is_none() {
-            left::record(config, found.fold.ledger, spool).await;
+            left::record(config, found.fold, spool).await;
         }
         let ended = delivered(spool, acked, &asked).await;
         stop.cancel();

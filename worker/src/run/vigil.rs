@@ -4,7 +4,7 @@
 //! else TOOL_TIMEOUT); without one, an agent at its turn may be silent, with no byte from its model,
 //! for AGENT_SILENCE_TIMEOUT; neither limit reaches beyond the attempt's own. What is overdue is first
 //! interrupted and asked to go on, a bounded number of times in an attempt; then the attempt is broken
-//! and a fresh agent has the next one; the attempts bound that. Each step is an event. While an
+//! and the next one has a fresh agent, at first in the same conversation; the attempts bound that. Each step is an event. While an
 //! interrupt is under way, whoever asked for it, nothing is overdue. A loop is only reported.
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl Drops {
             kind: event.kind().to_owned(),
             at,
             phase,
+            trace_id: None,
             data: event.data(),
         })
     }

@@ -8,13 +8,15 @@ use specwright_shared::ledger::Ledger;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::Phase;
 use specwright_shared::price::NanoUsd;
-use specwright_shared::wire::event::{Decoded, Event, RawEvent};
+use specwright_shared::wire::event::{Decoded, Event, ExecutionStarted, RawEvent};
 use specwright_shared::wire::message::MessageStatus;
 use uuid::Uuid;
 
 /// The sum of a spool's facts.
 #[derive(Debug, Default, PartialEq)]
 pub struct Fold {
+    /// The run as the newest worker announced it.
+    pub announced: Option<ExecutionStarted>,
     /// Phases that were accepted, with their outputs (`complete` has none).
     pub accepted: BTreeMap<Phase, Option<Document>>,
     /// What was spent, in US dollars.
@@ -63,6 +65,7 @@ impl Fold {
     pub fn add(&mut self, raw: &RawEvent) {
         let Ok(Decoded::Known(event)) = raw.decode() else { return };
         match *event {
+            Event::ExecutionStarted(announced) => self.announced = Some(announced),
             Event::PhaseStarted(_) => {
                 self.attempt = raw.phase.map(|phase| (phase, 1));
                 self.unwritten = None;

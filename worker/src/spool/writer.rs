@@ -176,6 +176,7 @@ impl Writer {
             kind: entry.event.kind().to_owned(),
             at: entry.at,
             phase: entry.phase,
+            trace_id: entry.trace_id,
             data,
         }
     }

@@ -47,3 +47,10 @@ pub(super) async fn make(clone: &Git, directory: &Path) -> Result<Git, Workspace
     let git_dir = ("GIT_DIR", directory.as_os_str());
     Ok(clone.clone().with(&[git_dir, ("GIT_WORK_TREE", work_tree.as_os_str())]))
 }
+
+/// Whether a path leads through a link: the file is no longer in the work tree, whatever the link leads
+/// to. Git refuses to be told of such a path; it goes when the link is added in its directory's place.
+pub(super) fn is_beyond_a_link(work_tree: &Path, path: &Path) -> bool {
+    let inside = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    inside.map(|parent| work_tree.join(parent)).any(|parent| parent.is_symlink())
+}

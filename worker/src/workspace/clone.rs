@@ -37,7 +37,7 @@ enum Mark {
 
 pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspace, WorkspaceError> {
     let directory = &config.workspace_dir;
-    let git = Git::new(directory, &config.environment);
+    let git = Git::new(directory, config);
     let mark_path = config.state_dir.join(MARK_FILE);
     let remote = match source {
         Source::Remote { remote, .. } => Some(remote.clone()),
@@ -51,6 +51,7 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
                 directory: directory.clone(),
                 commit,
                 notes: vec!["The clone of the run before is used again.".to_owned()],
+                lent_to: config.agent_user.clone(),
                 kind,
             });
         }
@@ -91,6 +92,7 @@ pub(super) async fn prepare(config: &Config, source: &Source) -> Result<Workspac
         directory: directory.clone(),
         commit,
         notes,
+        lent_to: config.agent_user.clone(),
         kind: Kind::Clone { git, snapshot, remote },
     })
 }
@@ -103,7 +105,7 @@ async fn from_local(
     if !path.is_dir() {
         return Err(WorkspaceError::Missing(path.to_path_buf()));
     }
-    let users = Git::new(path, &config.environment);
+    let users = Git::new(path, config);
     let not_a_repository = |error: super::GitError| WorkspaceError::NotARepository {
         path: path.to_path_buf(),
         says: error.says(),
@@ -117,7 +119,7 @@ async fn from_local(
     // Only the newline that git adds is cut: a directory's name may end in white space.
     let top = top.strip_suffix(b"\n").unwrap_or(&top);
     let top = PathBuf::from(std::ffi::OsStr::from_bytes(top));
-    let users = Git::new(&top, &config.environment);
+    let users = Git::new(&top, config);
     // Read over git's own protocol: linked or shared objects would have their times touched in the
     // user's repository. Planning needs the last commit only, so the history stays behind.
     let mut arguments: Vec<std::ffi::OsString> =

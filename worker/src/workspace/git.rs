@@ -1,4 +1,10 @@
 //! Git as a subprocess: no shell, no prompt, a clean environment, bounded in time.
+//!
+//! What holds: git's own words are without secrets before they are cut, or a secret across the cut
+//! would leave its beginning.
+
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek as _, Write as _};
@@ -7,9 +13,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use specwright_shared::excerpt::Excerpt;
+use specwright_shared::redact::Redactor;
 use tokio::process::Command;
 
-use crate::config::Secret;
+use crate::config::{Config, Secret};
 
 /// How long a command on this machine may take: a checkout of a large repository on a slow disk.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -98,11 +105,16 @@ impl GitError {
 pub(super) struct Git {
     directory: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    redactor: Redactor,
 }
 
 impl Git {
-    pub(super) fn new(directory: &Path, environment: &[(OsString, OsString)]) -> Self {
-        Self { directory: directory.to_path_buf(), environment: environment.to_vec() }
+    pub(super) fn new(directory: &Path, config: &Config) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+            environment: config.environment.clone(),
+            redactor: config.redactor(),
+        }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -232,7 +244,7 @@ impl Git {
             return Ok(output.stdout);
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let says = Excerpt::within(said.trim(), SAID_MAX_BYTES).text;
+        let says = Excerpt::within(&self.redactor.text(said.trim()), SAID_MAX_BYTES).text;
         let says = if says.is_empty() { output.status.to_string() } else { says };
         Err(GitError::Failed { command: name, says })
     }

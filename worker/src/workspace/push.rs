@@ -181,7 +181,7 @@ async fn own_repository(place: &Path, config: &Config) -> Result<Git, PushError>
         _ => {}
     }
     std::fs::create_dir_all(place).map_err(|error| failed(&error))?;
-    let git = Git::new(place, &config.environment);
+    let git = Git::new(place, config);
     git.run(["init", "--quiet", "--bare", "--template=", "."]).await?;
     Ok(git)
 }

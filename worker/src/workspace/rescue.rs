@@ -117,8 +117,16 @@ impl Rescue<'_> {
         }
         let work = self.work(&git).await?;
         let mut saved = WorkSaved { left_out: work.left_out, ..nothing() };
-        let update =
-            ["-c", "core.bare=false", "update-index", "--add", "--remove", "-z", "--stdin"];
+        let update = [
+            "-c",
+            "core.bare=false",
+            "update-index",
+            "--add",
+            "--remove",
+            "--replace",
+            "-z",
+            "--stdin",
+        ];
         git.run_with_input(update, work.list).await?;
         let tree = run(&["write-tree"]).await?;
         if tree == run(&["rev-parse", &format!("{}^{{tree}}", self.snapshot)]).await? {
@@ -168,6 +176,8 @@ impl Rescue<'_> {
         let new = git.run(plain.iter().chain(&new)).await?;
         let paths: BTreeSet<PathBuf> = shadow::split(&changed).chain(shadow::split(&new)).collect();
         let (place, redactor) = (git.directory().to_path_buf(), self.config.redactor());
+        let paths: BTreeSet<PathBuf> =
+            paths.into_iter().filter(|path| !beside::is_beyond_a_link(&place, path)).collect();
         tokio::task::spawn_blocking(move || sifted(&place, &paths, &redactor)).await.map_err(
             |error| WorkspaceError::Disk {
                 path: self.clone.directory().to_path_buf(),

@@ -92,7 +92,10 @@ impl Shadow {
         let changed =
             self.run(["diff-files", "-z", "--name-only", "--ignore-submodules=all"]).await?;
         let new = self.run(["ls-files", "-z", "--others", "--exclude-standard"]).await?;
-        let paths: BTreeSet<PathBuf> = split(&changed).chain(split(&new)).collect();
+        let paths: BTreeSet<PathBuf> = split(&changed)
+            .chain(split(&new))
+            .filter(|path| !beside::is_beyond_a_link(&self.clone, path))
+            .collect();
         let new: BTreeSet<PathBuf> = split(&new).collect();
         let mut files = self.set_aside(&paths, &new);
         let mut update = Vec::new();
@@ -101,8 +104,8 @@ impl Shadow {
             update.push(0);
         }
         if !update.is_empty() {
-            let arguments = ["-c", "core.bare=false", "update-index", "--add", "--remove", "-z"];
-            let arguments = arguments.into_iter().chain(["--stdin"]);
+            let arguments = ["-c", "core.bare=false", "update-index", "--add", "--remove"];
+            let arguments = arguments.into_iter().chain(["--replace", "-z", "--stdin"]);
             self.git.run_with_input(arguments, update).await?;
         }
         let tree = self.write_tree().await?;

@@ -359,9 +359,9 @@ async fn file_changes_are_seen() {
             }
         }
     };
-    let change = tokio::time::timeout(std::time::Duration::from_secs(10), seen)
+    let change = tokio::time::timeout(std::time::Duration::from_secs(60), seen)
         .await
-        .expect("a file change seen within 10 s");
+        .expect("a file change is seen");
     assert!(change.path.ends_with(".txt") && change.change == FileChange::Created, "{change:?}");
     stop.cancel();
     holding.await.unwrap();

@@ -95,14 +95,17 @@ pub(crate) fn start(
         let (root, drops) = (directory.clone(), Arc::clone(&lost));
         let made = tokio::task::spawn_blocking(move || {
             let base = root.clone();
-            let mut watcher = notify::recommended_watcher(move |event| {
+            let told = move |event| {
                 let during_tool = tool_open.load(Ordering::Relaxed);
                 for (path, change) in changes(&base, event) {
                     if notice.try_send(Noticed { path, change, during_tool }).is_err() {
                         drops.fetch_add(1, Ordering::Relaxed);
                     }
                 }
-            })?;
+            };
+            // A link may lead anywhere, and the agent may have made it.
+            let settings = notify::Config::default().with_follow_symlinks(false);
+            let mut watcher = notify::RecommendedWatcher::new(told, settings)?;
             watcher.watch(&root, RecursiveMode::Recursive).map(|()| watcher)
         });
         match made.await {

@@ -30,6 +30,8 @@ struct Kept {
     events: Vec<RawEvent>,
     messages: Vec<Message>,
     stop: Option<Stop>,
+    /// Workers are there to deliver what is left, and nothing else.
+    delivers: bool,
     refuse_events: bool,
     /// The worker's token is no longer good, and how often it was shown with events since.
     revoked: Option<ProblemType>,
@@ -97,6 +99,11 @@ impl Control {
 
     pub(crate) fn generation(&self) -> u64 {
         self.kept.lock().unwrap().generation
+    }
+
+    /// From now on a worker that says hello is to deliver only.
+    pub(crate) fn deliver_only(&self) {
+        self.kept.lock().unwrap().delivers = true;
     }
 
     pub(crate) fn refuse_events(&self, refuse: bool) {
@@ -196,7 +203,7 @@ async fn hello(State(kept): State<Shared>, Json(hello): Json<Hello>) -> Json<Wel
         generation: kept.generation,
         acked: kept.events.len() as u64,
         heartbeat_ms: 200,
-        job: Job::Spec(Box::new(job)),
+        job: if kept.delivers { Job::Deliver } else { Job::Spec(Box::new(job)) },
     })
 }
 

@@ -1,29 +1,52 @@
 //! Documents over a crash: what was accepted is there to be read, once.
 
+use std::path::PathBuf;
+
 use super::*;
+
+/// A worker that nobody hears accepts the requirements, and is killed as if between them and their
+/// document, whose file this gives.
+fn killed_before_its_document(place: &Path, control: &Control) -> PathBuf {
+    control.refuse_events(true);
+    let mut first = Child::start(worker(place, &control.url, &[]));
+    control::until("requirements are accepted on disk", || {
+        on_disk(place).matches("\"spec.phase_completed\"").count() >= 2
+    });
+    first.signal("-KILL");
+    first.0.wait().unwrap();
+    let text = on_disk(place);
+    let ends = text.match_indices("\"spec.phase_completed\"").nth(1).unwrap().0;
+    let ends = ends + text[ends..].find('\n').unwrap() + 1;
+    std::fs::write(place.join(SEGMENT), &text[..ends]).unwrap();
+    let document = place.join("documents/requirements.md");
+    drop(std::fs::remove_file(&document));
+    control.refuse_events(false);
+    document
+}
+
+#[test]
+fn a_worker_that_only_delivers_makes_the_document_of_the_phase_that_was_accepted_last() {
+    let place = tempfile::tempdir().unwrap();
+    let control = Control::start(Some(repository(place.path())));
+    let document = killed_before_its_document(place.path(), &control);
+
+    control.deliver_only();
+    run(place.path(), &control, &[]);
+
+    let text = std::fs::read_to_string(&document).unwrap_or_default();
+    assert!(text.contains("Rate limit $(reboot) {}"), "{text}\n{}", log(place.path()));
+    let made = control.phases_of("spec.artifact_created");
+    assert_eq!(made, [Some(Phase::Explore), Some(Phase::Requirements)], "{}", log(place.path()));
+    let accepted = control.phases_of("spec.phase_completed");
+    assert_eq!(accepted, made, "nothing was planned on");
+}
 
 #[test]
 fn a_document_that_a_killed_worker_had_not_made_is_made_by_the_next() {
     let place = tempfile::tempdir().unwrap();
     let control = Control::start(Some(repository(place.path())));
-    control.refuse_events(true);
-    let mut first = Child::start(worker(place.path(), &control.url, &[]));
-    let spool = place.path().join(SEGMENT);
-    control::until("requirements are accepted on disk", || {
-        std::fs::read_to_string(&spool)
-            .is_ok_and(|text| text.matches("\"spec.phase_completed\"").count() >= 2)
-    });
-    first.signal("-KILL");
-    first.0.wait().unwrap();
-    // As if it had died between the phase and its document.
-    let text = std::fs::read_to_string(&spool).unwrap();
-    let ends = text.match_indices("\"spec.phase_completed\"").nth(1).unwrap().0;
-    let ends = ends + text[ends..].find('\n').unwrap() + 1;
-    std::fs::write(&spool, &text[..ends]).unwrap();
-    let document = place.path().join("documents/requirements.md");
-    drop(std::fs::remove_file(&document));
+    let document = killed_before_its_document(place.path(), &control);
 
-    control.refuse_events(false);
     assert_eq!(run(place.path(), &control, &[]), Some(0), "{}", log(place.path()));
 
     assert!(std::fs::read_to_string(&document).is_ok_and(|text| !text.is_empty()));

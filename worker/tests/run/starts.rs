@@ -166,8 +166,6 @@ fn a_run_that_had_ended_is_only_delivered_by_the_next_worker_in_its_place() {
 }
 
 fn until_on_disk(place: &Path, kind: &str) {
-    let (spool, mark) = (place.join(SEGMENT), format!("\"{kind}\""));
-    control::until(&format!("{kind} is on the disk"), || {
-        std::fs::read_to_string(&spool).is_ok_and(|text| text.contains(&mark))
-    });
+    let mark = format!("\"{kind}\"");
+    control::until(&format!("{kind} is on the disk"), || on_disk(place).contains(&mark));
 }

@@ -93,6 +93,7 @@ async fn spec_in(
             agent: "rehearsal".to_owned(),
             options: RunOptions::default(),
             created_at: long_ago(),
+            traceparent: None,
         };
         store::sandbox::insert(&mut write, &new).await.unwrap();
         if let Some(place) = place {

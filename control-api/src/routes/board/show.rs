@@ -1,4 +1,7 @@
-//! `GET /board`: the tickets that one sees in the columns of the board.
+//! `GET /board`: the tickets that one sees in the columns of the board, so many of each; and with
+//! `phase` and `after` the next ones of a column.
+
+use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,17 +11,22 @@ use specwright_shared::id::ProjectId;
 use specwright_shared::phase::TicketPhase;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::{Board, Column};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::Person;
-use crate::extract::Params;
+use crate::extract::{Limit, Params};
 use crate::problem::{Refusal, impl_answer};
-use crate::store::ticket::Filter;
-use crate::store::{self, StoreError};
+use crate::store::StoreError;
+use crate::store::ticket::column::{self, Place};
 
-/// Why there is no list.
+/// Why there is no board.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BoardError {
+    #[error("`after` is a place in one column: give that column's `phase` with it")]
+    WhichColumn,
+    #[error("`after` is not a place in a column; give the `next` that came with it")]
+    NoPlace,
     #[error("the board could not be read")]
     Store(#[from] StoreError),
 }
@@ -26,6 +34,7 @@ pub(crate) enum BoardError {
 impl Refusal for BoardError {
     fn kind(&self) -> ProblemType {
         match self {
+            Self::WhichColumn | Self::NoPlace => ProblemType::InvalidRequest,
             Self::Store(_) => ProblemType::Internal,
         }
     }
@@ -37,6 +46,13 @@ impl_answer!(BoardError);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     project_id: Option<ProjectId>,
+    /// This column only.
+    phase: Option<TicketPhase>,
+    /// How many tickets of each column.
+    #[serde(default)]
+    limit: Limit,
+    /// The `next` of the column; `phase` says which.
+    after: Option<String>,
 }
 
 /// Shows it.
@@ -45,15 +61,31 @@ pub(crate) async fn handler(
     person: Person,
     Params(query): Params<Query>,
 ) -> Result<Json<Board>, BoardError> {
+    let after = match (&query.after, query.phase) {
+        (None, _) => Place::TOP,
+        (Some(_), None) => return Err(BoardError::WhichColumn),
+        (Some(after), Some(_)) => parse(after).ok_or(BoardError::NoPlace)?,
+    };
     let mut session = app.store.read().await?;
-    let filter = Filter { project: query.project_id, ..Filter::default() };
-    let tickets = store::ticket::list(&mut session, person.sight(), filter).await?;
-    let mut columns: Vec<Column> =
-        TicketPhase::ALL.into_iter().map(|phase| Column { phase, tickets: Vec::new() }).collect();
-    for ticket in tickets {
-        if let Some(column) = columns.iter_mut().find(|column| column.phase == ticket.phase) {
-            column.tickets.push(ticket);
+    let reach = person.sight().reach(&mut session, query.project_id).await?;
+    let mut columns = Vec::new();
+    for phase in TicketPhase::ALL {
+        if query.phase.is_some_and(|only| only != phase) {
+            continue;
         }
+        let (tickets, next) =
+            column::page(&mut session, reach, phase, after, query.limit.items()).await?;
+        columns.push(Column { phase, tickets, next: next.map(written) });
     }
     Ok(Json(Board { columns }))
+}
+
+fn written(place: Place) -> String {
+    format!("{}.{}", place.spec.simple(), place.position)
+}
+
+fn parse(text: &str) -> Option<Place> {
+    let (spec, position) = text.split_once('.')?;
+    let (spec, position) = (Uuid::try_parse(spec).ok()?, i64::from_str(position).ok()?);
+    Some(Place { spec, position })
 }

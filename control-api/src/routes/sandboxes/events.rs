@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::{Class, TooFast};
 use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
-use crate::ingest::{self, IngestError};
+use crate::ingest::IngestError;
 use crate::problem::{Refusal, impl_answer};
 
 impl Refusal for IngestError {
@@ -94,6 +94,6 @@ pub(crate) async fn handler(
 async fn take(app: &App, id: SandboxId, batch: Batch, events: u32) -> Result<Ack, EventsError> {
     app.limiter.take(Class::Events, id.0, events, Instant::now())?;
     let redactor = app.redactors.of(app, id, batch.generation).await?;
-    let taken = ingest::ingest(&app.store, &redactor, id, batch, app.now(), app.lease).await?;
+    let taken = app.intake.take(&redactor, id, batch, app.now(), app.lease).await?;
     Ok(taken.ack)
 }

@@ -13,7 +13,7 @@ use specwright_shared::wire::sandbox::{Heartbeat, HeartbeatAck};
 use crate::app::App;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
-use crate::store::{self, StoreError};
+use crate::store::{self, StoreError, Write};
 
 /// Why a heartbeat was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +50,32 @@ pub(crate) async fn handler(
     Body(heartbeat): Body<Heartbeat>,
 ) -> Result<Json<HeartbeatAck>, HeartbeatError> {
     let now = app.now();
+    let lease = now.plus(app.lease);
+    // For a person's eye only: whatever does not fit on a line is left out.
+    let operation =
+        heartbeat.operation.as_deref().and_then(Line::fitted).map(|line| line.to_string());
+    let signals = heartbeat.signals.map(fitted);
+    let heartbeat = Heartbeat { operation, signals, ..heartbeat };
     let mut write = app.store.write().await?;
-    let sandbox =
-        store::sandbox::lock(&mut write, id).await?.ok_or(HeartbeatError::NotFound(id))?;
-    let (theirs, newest) = (heartbeat.generation, sandbox.generation);
+    let mut heard = store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
+    if heard.is_none() {
+        // Thousands come every few seconds: why one is refused is asked only then.
+        is_of_the_newest(&mut write, id, heartbeat.generation).await?;
+        heard = store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
+    }
+    let heard = heard.ok_or(HeartbeatError::Ended)?;
+    write.commit().await?;
+    Ok(Json(HeartbeatAck { stop: heard.stop_reason.map(|reason| Stop { reason }) }))
+}
+
+/// Locks a sandbox, and refuses who is not its newest worker.
+async fn is_of_the_newest(
+    write: &mut Write,
+    id: SandboxId,
+    theirs: u64,
+) -> Result<(), HeartbeatError> {
+    let sandbox = store::sandbox::lock(write, id).await?.ok_or(HeartbeatError::NotFound(id))?;
+    let newest = sandbox.generation;
     if theirs < newest {
         return Err(HeartbeatError::Fenced { theirs, newest });
     }
@@ -63,17 +85,7 @@ pub(crate) async fn handler(
     if sandbox.state == SandboxState::Ended {
         return Err(HeartbeatError::Ended);
     }
-    // For a person's eye only: whatever does not fit on a line is left out.
-    let operation =
-        heartbeat.operation.as_deref().and_then(Line::fitted).map(|line| line.to_string());
-    let signals = heartbeat.signals.map(fitted);
-    let heartbeat = Heartbeat { operation, signals, ..heartbeat };
-    let lease = now.plus(app.lease);
-    if !store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await? {
-        return Err(HeartbeatError::Ended);
-    }
-    write.commit().await?;
-    Ok(Json(HeartbeatAck { stop: sandbox.stop_reason.map(|reason| Stop { reason }) }))
+    Ok(())
 }
 
 /// Names come from an agent: what is no line of text is left out, what is too much is cut.

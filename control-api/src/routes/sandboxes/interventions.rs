@@ -15,6 +15,7 @@ use crate::extract::{Body, Params, PathId, WholeList};
 use crate::intervene::{Done, Guardian, InterveneError, intervene};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
+use crate::trace::Trace;
 
 /// The header that makes a repeat the same intervention.
 const KEY: &str = "idempotency-key";
@@ -67,6 +68,7 @@ pub(crate) async fn list_handler(
 pub(crate) async fn handler(
     State(app): State<App>,
     person: Person,
+    Trace(trace): Trace,
     PathId(id): PathId<SandboxId>,
     headers: HeaderMap,
     Body(new): Body<NewIntervention>,
@@ -74,7 +76,7 @@ pub(crate) async fn handler(
     let key = headers.get(KEY).and_then(|key| key.to_str().ok()).map(str::trim);
     let key = key.filter(|key| (1..=KEY_MAX).contains(&key.len()));
     let key = key.ok_or(InterventionsError::NoKey)?;
-    let guardian = Guardian { name: &person.name, key };
+    let guardian = Guardian { name: &person.name, key, trace: Some(trace) };
     Ok(match intervene(&app, id, guardian, &new).await? {
         Done::Now(view) => (StatusCode::CREATED, Json(view)),
         Done::Before(view) => (StatusCode::OK, Json(view)),

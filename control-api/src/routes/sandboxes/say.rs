@@ -15,6 +15,7 @@ use crate::auth::Person;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, Session, StoreError};
+use crate::trace::Trace;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,7 @@ impl_answer!(SayError);
 pub(crate) async fn handler(
     State(app): State<App>,
     person: Person,
+    Trace(trace): Trace,
     PathId(id): PathId<SandboxId>,
     Body(new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<Message>), SayError> {
@@ -70,11 +72,13 @@ pub(crate) async fn handler(
     }
     let position = store::sandbox::next_message(&mut write, id).await?.ok_or(SayError::Ended)?;
     let message = Message::queued(message_id, position, &new, Some(person.name), now);
+    let message = Message { traceparent: Some(trace), ..message };
     store::message::insert(&mut write, id, &message).await.map_err(|error| {
         // Only another sandbox's message can have got in between.
         if error.is_unique_violation() { SayError::IdTaken(message_id) } else { error.into() }
     })?;
     write.commit().await?;
+    tracing::info!(sandbox = %id, %message_id, kind = new.kind.as_str(), "a message was stored");
     Ok((StatusCode::CREATED, Json(message)))
 }
 

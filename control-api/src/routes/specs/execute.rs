@@ -16,6 +16,7 @@ use crate::execution::{self, ExecuteError};
 use crate::extract::{Body, PathId};
 use crate::reconcile;
 use crate::store::{self, StoreError};
+use crate::trace::Trace;
 use crate::wake::Find;
 
 /// How long the delivery of what a lost place had left is waited for: it takes a fraction of a second.
@@ -34,6 +35,7 @@ impl Find for Settled {
 pub(crate) async fn handler(
     State(app): State<App>,
     person: Person,
+    Trace(trace): Trace,
     PathId(id): PathId<SpecId>,
     Body(options): Body<RunOptions>,
 ) -> Result<(StatusCode, Json<Launched>), ExecuteError> {
@@ -41,7 +43,7 @@ pub(crate) async fn handler(
     end_dead_sandbox(&app, id).await?;
     let mut write = app.store.write().await?;
     let spec = store::spec::lock(&mut write, id).await?.ok_or(ExecuteError::NotFound(id))?;
-    let requested = execution::request(&app, &mut write, spec, options).await?;
+    let requested = execution::request(&app, &mut write, spec, options, trace).await?;
     write.commit().await?;
     let launched = execution::start(&app, requested).await?;
     Ok((StatusCode::ACCEPTED, Json(launched)))

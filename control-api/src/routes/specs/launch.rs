@@ -13,6 +13,7 @@ use crate::extract::Body;
 use crate::problem::{Refusal, impl_answer};
 use crate::spec_intake::{self, IntakeError};
 use crate::store::StoreError;
+use crate::trace::Trace;
 
 /// Why nothing was launched, or what was launched did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +41,14 @@ impl_answer!(LaunchError);
 pub(crate) async fn handler(
     State(app): State<App>,
     person: Person,
+    Trace(trace): Trace,
     Body(launch): Body<Launch>,
 ) -> Result<(StatusCode, Extension<About>, Json<Launched>), LaunchError> {
     spec_intake::within_reach(&app, &person, &launch.spec)?;
     execution::within_reach(&person, &launch.run)?;
     let mut write = app.store.write().await?;
     let spec = spec_intake::take(&mut write, &person, launch.spec, app.now()).await?;
-    let requested = execution::request(&app, &mut write, spec, launch.run).await?;
+    let requested = execution::request(&app, &mut write, spec, launch.run, trace).await?;
     write.commit().await?;
     let launched = execution::start(&app, requested).await?;
     let spec = &launched.spec;

@@ -6,31 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use specwright_shared::id::SpecId;
 use specwright_shared::wire::Page;
-use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::ticket::TicketView;
 
 use crate::app::App;
 use crate::auth::Person;
 use crate::extract::{Limit, Params};
-use crate::problem::{Refusal, impl_answer};
-use crate::store::ticket::Filter;
-use crate::store::{self, StoreError};
-
-/// Why there is no list.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ListError {
-    #[error("the tickets could not be read")]
-    Store(#[from] StoreError),
-}
-
-impl Refusal for ListError {
-    fn kind(&self) -> ProblemType {
-        match self {
-            Self::Store(_) => ProblemType::Internal,
-        }
-    }
-}
-impl_answer!(ListError);
+use crate::problem::Unreadable;
+use crate::store;
 
 /// The query. A spec has a bounded number of them, so the list is given whole; `limit` and `after`
 /// are taken, so that one loop reads every list.
@@ -49,9 +31,8 @@ pub(crate) async fn handler(
     State(app): State<App>,
     person: Person,
     Params(query): Params<Query>,
-) -> Result<Json<Page<TicketView>>, ListError> {
+) -> Result<Json<Page<TicketView>>, Unreadable> {
     let mut session = app.store.read().await?;
-    let filter = Filter { spec: Some(query.spec_id), ..Filter::default() };
-    let items = store::ticket::list(&mut session, person.sight(), filter).await?;
+    let items = store::ticket::of_spec(&mut session, person.sight(), query.spec_id).await?;
     Ok(Json(Page { items, next: None }))
 }

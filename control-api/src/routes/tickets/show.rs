@@ -10,7 +10,6 @@ use crate::app::App;
 use crate::auth::Person;
 use crate::extract::PathId;
 use crate::problem::{Refusal, impl_answer};
-use crate::store::ticket::Filter;
 use crate::store::{self, StoreError};
 
 /// Why it cannot be shown.
@@ -39,7 +38,6 @@ pub(crate) async fn handler(
     PathId(id): PathId<TicketId>,
 ) -> Result<Json<TicketView>, ShowError> {
     let mut session = app.store.read().await?;
-    let filter = Filter { ticket: Some(id), ..Filter::default() };
-    let found = store::ticket::list(&mut session, person.sight(), filter).await?;
-    found.into_iter().next().map(Json).ok_or(ShowError::NotFound(id))
+    let found = store::ticket::find(&mut session, person.sight(), id).await?;
+    found.map(Json).ok_or(ShowError::NotFound(id))
 }

@@ -9,9 +9,9 @@ use specwright_shared::wire::access::{NewToken, TokenMade, TokenView};
 
 use crate::app::App;
 use crate::auth::{About, Person};
-use crate::extract::{Body, Params, PathId, page};
+use crate::extract::{Behind, Body, Params, PathId, page};
+use crate::problem::Unreadable;
 use crate::routes::tokens::create::{self, CreateError};
-use crate::routes::tokens::list::{ListError, Query};
 use crate::store;
 
 /// Makes one.
@@ -28,10 +28,9 @@ pub(crate) async fn create_handler(
 pub(crate) async fn list_handler(
     State(app): State<App>,
     PathId(id): PathId<UserId>,
-    Params(query): Params<Query>,
-) -> Result<Json<Page<TokenView>>, ListError> {
+    Params(query): Params<Behind>,
+) -> Result<Json<Page<TokenView>>, Unreadable> {
     let mut session = app.store.read().await?;
-    let after = query.after.map(|cursor| cursor.0);
-    let tokens = store::token::list(&mut session, id, after, query.limit.and_one()).await?;
+    let tokens = store::token::list(&mut session, id, query.after(), query.limit.and_one()).await?;
     Ok(Json(page(tokens, query.limit, |token| token.id.0)))
 }

@@ -11,7 +11,7 @@ use crate::config::HANDED_ON;
 use crate::sandboxes::{Rest, Start};
 
 /// What a worker needs to reach this control API, and to say what it does.
-const TO_DELIVER: [&str; 15] = [
+const TO_DELIVER: [&str; 16] = [
     "PATH",
     "HOME",
     "LANG",
@@ -27,6 +27,7 @@ const TO_DELIVER: [&str; 15] = [
     "NO_PROXY",
     "no_proxy",
     "RUST_LOG",
+    "LOG_FORMAT",
 ];
 /// The agent that needs neither a program nor a key: none is started.
 const NO_AGENT: &str = "rehearsal";
@@ -51,6 +52,9 @@ pub(super) fn of(
     settings.push(("AGENT", agent.into()));
     if let Some(model) = &options.model {
         settings.push(("MODEL", model.to_string().into()));
+    }
+    if let Some(context) = &start.traceparent {
+        settings.push(("TRACEPARENT", context.to_string().into()));
     }
     if local.die_with_parent {
         settings.push(("DIE_WITH_PARENT", "1".into()));

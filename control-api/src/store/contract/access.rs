@@ -103,15 +103,15 @@ async fn members_see_their_projects_and_nobody_elses(store: &Store) {
     let seen = project::list(&mut write, sight, None, 9).await.unwrap();
     assert_eq!(seen.iter().map(|one| one.id).collect::<Vec<_>>(), [project]);
     let elsewhere = Sight { project: Some(ProjectId(Uuid::nil())), ..sight };
-    let filter = spec::Filter::default();
-    assert_eq!(spec::list(&mut write, elsewhere, &filter, 9).await.unwrap().len(), 0);
-    assert!(!spec::list(&mut write, sight, &filter, 9).await.unwrap().is_empty());
+    let filter = spec::list::Filter::default();
+    assert_eq!(spec::list::page(&mut write, elsewhere, &filter, 9).await.unwrap().len(), 0);
+    assert!(!spec::list::page(&mut write, sight, &filter, 9).await.unwrap().is_empty());
     let of = project::of(&mut write, Belonging::Spec(spec.id)).await.unwrap();
     assert_eq!(of, Some(project));
     project::lock(&mut write, project).await.unwrap();
     assert!(member::remove(&mut write, project, user).await.unwrap());
     assert!(!member::remove(&mut write, project, user).await.unwrap());
-    assert_eq!(spec::list(&mut write, sight, &filter, 9).await.unwrap().len(), 0);
+    assert_eq!(spec::list::page(&mut write, sight, &filter, 9).await.unwrap().len(), 0);
 }
 
 async fn the_audit_log_is_read_newest_first(store: &Store) {
@@ -129,13 +129,18 @@ async fn the_audit_log_is_read_newest_first(store: &Store) {
         status,
         request_id: "r-1".into(),
     };
-    let (one, two) = (entry(Some(spec.project_id), 201), entry(None, 403));
+    let (one, mut two) = (entry(Some(spec.project_id), Some(201)), entry(None, None));
     audit::insert(&mut write, &one).await.unwrap();
     audit::insert(&mut write, &two).await.unwrap();
     let ids = |page: Vec<AuditEntry>| page.iter().map(|entry| entry.id).collect::<Vec<_>>();
     assert_eq!(ids(audit::list(&mut write, None, None, 1).await.unwrap()), [two.id]);
     assert_eq!(ids(audit::list(&mut write, None, Some(two.id), 1).await.unwrap()), [one.id]);
     assert_eq!(audit::list(&mut write, Some(spec.project_id), None, 9).await.unwrap(), [one]);
+    assert_eq!(audit::list(&mut write, None, None, 1).await.unwrap(), [two.clone()]);
+    two = AuditEntry { status: Some(403), thing_id: None, ..two };
+    audit::finish(&mut write, &two).await.unwrap();
+    audit::finish(&mut write, &AuditEntry { status: Some(200), ..two.clone() }).await.unwrap();
+    assert_eq!(audit::list(&mut write, None, None, 1).await.unwrap(), [two], "told once");
 }
 
 async fn a_holder_has_one_credential_of_a_kind(store: &Store) {

@@ -23,6 +23,7 @@ pub(super) async fn what_is_done_about_faults(store: &Store) {
     of_two_that_wait_for_each_other_both_come_through(store).await;
     what_a_lost_connection_broke_off_is_done_again(store).await;
     a_statement_that_takes_too_long_is_ended(store).await;
+    who_waits_too_long_for_a_lock_is_told(store).await;
 }
 
 async fn sessions_are_limited(store: &Store) {
@@ -87,6 +88,17 @@ async fn a_statement_that_takes_too_long_is_ended(store: &Store) {
     write.query("SET LOCAL statement_timeout = '50ms'").execute().await.unwrap();
     let error: StoreError = write.query("SELECT pg_sleep(20)").execute().await.unwrap_err();
     assert_eq!(trouble(&error), Some(Trouble::Busy), "{error:?}");
+}
+
+async fn who_waits_too_long_for_a_lock_is_told(store: &Store) {
+    let id = new_spec(store).await.id;
+    let mut holder = store.write().await.unwrap();
+    spec::lock(&mut holder, id).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    write.query("SET LOCAL lock_timeout = '50ms'").execute().await.unwrap();
+    let error = spec::lock(&mut write, id).await.unwrap_err();
+    assert_eq!(trouble(&error), Some(Trouble::Busy), "{error:?}");
+    holder.commit().await.unwrap();
 }
 
 /// A database that is made while we wait for it.

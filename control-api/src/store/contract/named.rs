@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Functions that the contract calls through another one, which does more in the same transaction.
 const THROUGH: [(&str, &str); 4] = [
-    ("plan::materialise", "ingest("),
+    ("plan::materialise", "intake.take("),
     ("spec::insert", "spec_intake::take("),
     ("engine::fetch_all", ".fetch_optional("),
     ("engine::fetch_optional", ".fetch_one("),

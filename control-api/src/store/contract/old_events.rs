@@ -24,10 +24,10 @@ pub(super) async fn what_is_kept_of_old_events(store: &Store) {
 }
 
 /// Numbers that a seed determines (xorshift).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -103,7 +103,7 @@ async fn behind(store: &Store, dice: &mut Dice, log: Log, after: Place) -> Vec<(
     }
 }
 
-async fn pack_all(store: &Store, before: Timestamp) -> u64 {
+pub(super) async fn pack_all(store: &Store, before: Timestamp) -> u64 {
     let mut events = 0;
     loop {
         let mut write = store.write().await.unwrap();
@@ -116,7 +116,7 @@ async fn pack_all(store: &Store, before: Timestamp) -> u64 {
     }
 }
 
-async fn rows_of(store: &Store, spec: SpecId) -> i64 {
+pub(super) async fn rows_of(store: &Store, spec: SpecId) -> i64 {
     let mut session = store.read().await.unwrap();
     let rows = session.query("SELECT COUNT(*) FROM events WHERE spec_id = $1").bind(spec.0);
     let (rows,): (i64,) = rows.fetch_one().await.unwrap();

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{event, new_spec, now};
 use crate::store::event::log::Log;
+use crate::store::schema::Standing;
 use crate::store::{Store, StoreError, spec};
 
 /// On a database that nobody has opened yet.
@@ -34,7 +35,11 @@ pub(super) async fn an_older_program_refuses_a_newer_schema(address: &str) {
         write.commit().await?;
         Ok::<_, StoreError>(store)
     };
+    let before = Store::open(address).await.unwrap();
+    assert_eq!(before.standing().await.unwrap(), Standing::Equal);
+    before.close().await;
     let running = changed(step).await.unwrap();
+    assert_eq!(running.standing().await.unwrap(), Standing::Ahead(9999));
     let refused = Store::open(address).await.unwrap_err();
     assert!(matches!(refused, StoreError::NewerSchema(9999)), "{refused:?}");
     assert!(refused.to_string().contains("step 9999"), "{refused}");

@@ -138,6 +138,10 @@ async fn verdicts_are_kept_with_their_steps(store: &Store) {
     let watched = liveness::find(&mut write, id).await.unwrap().unwrap();
     assert_eq!((watched.verdict, watched.hold), (Some(VerdictKind::Stuck), Some(hold.clone())));
     assert_eq!(watched.alarm_since, Some(after(1)));
+    let standing = liveness::standings(&mut write).await.unwrap()[&id];
+    assert_eq!(standing.verdict, Some(VerdictKind::Stuck));
+    let project = spec::find(&mut write, spec).await.unwrap().unwrap().project_id;
+    assert_eq!(standing.project, project);
     assert!(liveness::hold(&mut write, id, None).await.unwrap());
 
     // The first word about an end stays, whoever said it.
@@ -151,6 +155,7 @@ async fn verdicts_are_kept_with_their_steps(store: &Store) {
     sandbox::end(&mut write, id, Outcome::Lost, None, now()).await.unwrap();
     assert!(!liveness::hold(&mut write, id, Some(&hold)).await.unwrap(), "it has ended");
     assert!(!liveness::intend_end(&mut write, id, timed_out, "x").await.unwrap());
+    assert!(!liveness::standings(&mut write).await.unwrap().contains_key(&id));
     write.commit().await.unwrap();
 
     let spec = new_spec(store).await;
@@ -267,7 +272,10 @@ async fn a_sandbox_changes_as_its_table_says_and_only_so(store: &Store) {
             signals: None,
         };
         let heard = async |write: &mut _, generation| {
-            sandbox::set_heartbeat(write, id, &of(generation), now(), now()).await.unwrap()
+            sandbox::set_heartbeat(write, id, &of(generation), now(), now())
+                .await
+                .unwrap()
+                .is_some()
         };
         assert_eq!(heard(&mut write, 1).await, from == SandboxState::Active, "{from:?}");
         assert!(!heard(&mut write, 0).await, "fenced off");

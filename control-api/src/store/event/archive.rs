@@ -3,10 +3,10 @@
 //! What holds: a log is its pieces, then its rows, without a hole between and nothing twice; a piece
 //! is made and its rows are deleted in one transaction, under the spec's lock. A piece is a stretch of
 //! one spec's positions with the events of one sandbox at most, so that the numbers of a sandbox are
-//! whole stretches of it, too. Its lines are what readers were given of the rows, byte for byte.
-//!
-//! Deliberately absent: the order of all events. What was packed has left it; whoever reads on there
-//! from before is told so, and finds it in its spec.
+//! whole stretches of it, too. Its lines are what readers were given of the rows, byte for byte; beside
+//! them are the places of its events in the order of all ([`among_all`]).
+
+pub(super) mod among_all;
 
 use std::io::{Read as _, Write as _};
 
@@ -76,12 +76,21 @@ pub(crate) async fn pack(
     Ok(Some(Packed { events: gone }))
 }
 
+/// A place, as it stands beside its event.
+fn line_of(place: Place) -> String {
+    format!("{} {}", place.txid, place.number)
+}
+
 /// A piece in the making.
 struct Piece {
     first_position: i64,
     last_position: i64,
     sandbox: Option<Uuid>,
     seqs: Option<(i64, i64)>,
+    first: Place,
+    last: Place,
+    /// One place a line, one event a line.
+    places: String,
     lines: String,
 }
 
@@ -94,13 +103,17 @@ impl Piece {
                 break;
             }
             let (position, sandbox, seq) = (row.position, row.sandbox_id, row.seq);
-            let line = row.into_fact(Place::default())?.json;
+            let place = row.place();
+            let line = row.into_fact(place)?.json;
             let Some(piece) = &mut piece else {
                 piece = Some(Self {
                     first_position: position,
                     last_position: position,
                     sandbox,
                     seqs: seq.map(|seq| (seq, seq)),
+                    first: place,
+                    last: place,
+                    places: line_of(place),
                     lines: line.get().to_owned(),
                 });
                 continue;
@@ -117,6 +130,9 @@ impl Piece {
                 (None, Some(seq)) => Some((seq, seq)),
                 (seqs, None) => seqs,
             };
+            piece.last = place;
+            piece.places.push('\n');
+            piece.places.push_str(&line_of(place));
             piece.lines.push('\n');
             piece.lines.push_str(line.get());
         }
@@ -128,9 +144,9 @@ impl Piece {
             .query(
                 "INSERT INTO event_archives (
                      spec_id, first_position, last_position, sandbox_id, first_seq, last_seq, lines,
-                     archived_at
+                     archived_at, first_txid, first_ordinal, last_txid, last_ordinal, places
                  )
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             )
             .bind(id)
             .bind(self.first_position)
@@ -140,6 +156,11 @@ impl Piece {
             .bind(self.seqs.map(|(_, last)| last))
             .bind(packed(&self.lines).map_err(|error| corrupt(TABLE, error.to_string()))?)
             .bind(now.as_utc())
+            .bind(self.first.txid)
+            .bind(self.first.number)
+            .bind(self.last.txid)
+            .bind(self.last.number)
+            .bind(packed(&self.places).map_err(|error| corrupt(TABLE, error.to_string()))?)
             .execute()
             .await?;
         Ok(())
@@ -221,16 +242,20 @@ pub(super) async fn read(
             if number != reached + 1 {
                 return Err(corrupt(TABLE, format!("{number} stands behind {reached} in a piece")));
             }
-            let json = RawValue::from_string(line.to_owned())
-                .map_err(|error| corrupt(TABLE, error.to_string()))?;
-            facts.push(Fact { place: Place::behind(number), kind: key.kind, json });
+            facts.push(fact(Place::behind(number), key.kind, line)?);
             reached = number;
         }
     }
     Ok(Unpacked { facts, next: None })
 }
 
-fn packed(lines: &str) -> std::io::Result<Vec<u8>> {
+fn fact(place: Place, kind: String, line: &str) -> Result<Fact, StoreError> {
+    let json = RawValue::from_string(line.to_owned());
+    let json = json.map_err(|error| corrupt(TABLE, error.to_string()))?;
+    Ok(Fact { place, kind, json })
+}
+
+pub(in crate::store) fn packed(lines: &str) -> std::io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(lines.as_bytes())?;
     gzip.finish()

@@ -3,16 +3,18 @@
 //! What holds: what is read behind a place is all that stands there, in order, without a hole; where
 //! something is missing the answer is [`Read::Gone`], never a jump. The logs of specs and sandboxes
 //! count by one, so a hole shows in the rows themselves, and then it is looked whether what is missing
-//! was packed ([`archive`]): whoever reads what is new never looks there.
+//! was packed ([`archive`]); in the order of all, who stands before the newest packed event looks there.
+//! Whoever reads what is new never does.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::time::Timestamp;
+use specwright_shared::trace::TraceId;
 use sqlx::types::{Json, JsonRawValue};
 use uuid::Uuid;
 
-use super::archive;
+use super::archive::{self, among_all};
 use super::order::{Horizon, Place};
 use super::{ANYWHERE, TABLE, reported_by};
 use crate::store::project::Sight;
@@ -82,6 +84,7 @@ pub(super) struct Row {
     at: DateTime<Utc>,
     pub(super) received_at: DateTime<Utc>,
     data: Json<Box<JsonRawValue>>,
+    trace_id: Option<Uuid>,
     txid: i64,
     ordinal: i64,
 }
@@ -100,10 +103,17 @@ struct View<'r> {
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
     data: &'r JsonRawValue,
 }
 
 impl Row {
+    /// Its place in the order of all.
+    pub(super) const fn place(&self) -> Place {
+        Place { txid: self.txid, number: self.ordinal }
+    }
+
     pub(super) fn into_fact(self, place: Place) -> Result<Fact, StoreError> {
         let view = View {
             position: self.position,
@@ -114,6 +124,7 @@ impl Row {
             kind: &self.kind,
             at: self.at.into(),
             phase: self.phase.as_deref(),
+            trace_id: self.trace_id.and_then(TraceId::of),
             data: &self.data.0,
         };
         let json =
@@ -137,11 +148,10 @@ pub(crate) async fn read(
                  WHERE spec_id = $1 AND position > $2
                  ORDER BY position
                  LIMIT $3";
-            let bounds = "SELECT specs.events AS count, MIN(events.position) AS first
+            let bounds = "SELECT specs.events AS count,
+                        (SELECT MIN(position) FROM events WHERE spec_id = $1) AS first
                  FROM specs
-                 LEFT JOIN events ON events.spec_id = specs.id
-                 WHERE specs.id = $1
-                 GROUP BY specs.events";
+                 WHERE specs.id = $1";
             let found = Counted { log, id: id.0, behind, bounds };
             found.read(session, after, limit, |row| row.position).await
         }
@@ -150,11 +160,10 @@ pub(crate) async fn read(
                  WHERE sandbox_id = $1 AND seq > $2
                  ORDER BY seq
                  LIMIT $3";
-            let bounds = "SELECT sandboxes.acked_seq AS count, MIN(events.seq) AS first
+            let bounds = "SELECT sandboxes.acked_seq AS count,
+                        (SELECT MIN(seq) FROM events WHERE sandbox_id = $1) AS first
                  FROM sandboxes
-                 LEFT JOIN events ON events.sandbox_id = sandboxes.id
-                 WHERE sandboxes.id = $1
-                 GROUP BY sandboxes.acked_seq";
+                 WHERE sandboxes.id = $1";
             let seq = |row: &Row| row.seq.unwrap_or(0);
             let found = Counted { log, id: id.0, behind, bounds };
             found.read(session, after, limit, seq).await
@@ -276,14 +285,18 @@ async fn seen(
         .bind(i64::from(limit))
         .fetch_all()
         .await?;
-    let whole = stored(rows.len() as u64) < i64::from(limit);
-    let facts: Vec<Fact> = rows
+    let mut facts: Vec<Fact> = rows
         .into_iter()
         .map(|row| {
-            let place = Place { txid: row.txid, number: row.ordinal };
+            let place = row.place();
             row.into_fact(place)
         })
         .collect::<Result<_, _>>()?;
+    if after < horizon.packed() {
+        let stretch = among_all::Stretch { after, until, limit: limit as usize };
+        facts = among_all::with(session, sight, stretch, facts).await?;
+    }
+    let whole = facts.len() < limit as usize;
     let last = facts.last().map_or(after, |fact| fact.place);
     // What someone does not see is passed over once, not with every look.
     let reached = if whole { after.max(until) } else { last };

@@ -34,6 +34,8 @@ pub(super) struct Horizon {
     pub(super) held_back: bool,
     gone_txid: i64,
     gone_ordinal: i64,
+    packed_txid: i64,
+    packed_ordinal: i64,
 }
 
 impl Horizon {
@@ -47,19 +49,40 @@ impl Horizon {
         Place { txid: self.gone_txid, number: self.gone_ordinal }
     }
 
+    /// The newest place whose event is packed.
+    pub(super) const fn packed(&self) -> Place {
+        Place { txid: self.packed_txid, number: self.packed_ordinal }
+    }
+
     pub(super) async fn of(session: &mut Session) -> Result<Self, StoreError> {
         let horizon = match session {
+            // The newest event may be packed.
             Session::Sqlite(_) => {
-                "SELECT 0 AS txid,
-                        COALESCE((SELECT MAX(ordinal) FROM events), 0) AS number,
-                        FALSE AS held_back, gone_txid, gone_ordinal
-                 FROM event_order"
+                "WITH packed AS (
+                     SELECT COALESCE(MAX(last_ordinal), 0) AS ordinal
+                     FROM event_archives
+                     WHERE last_txid = 0
+                 )
+                 SELECT 0 AS txid,
+                        MAX(COALESCE((SELECT MAX(ordinal) FROM events), 0), packed.ordinal)
+                            AS number,
+                        FALSE AS held_back, gone_txid, gone_ordinal,
+                        0 AS packed_txid, packed.ordinal AS packed_ordinal
+                 FROM event_order, packed"
             }
             // Ordinals begin at 1: nothing stands at 0 of the oldest transaction that runs.
             Session::Postgres(_) => {
-                "SELECT oldest.txid, 0::BIGINT AS number,
+                "WITH packed AS (
+                     SELECT last_txid, last_ordinal
+                     FROM event_archives
+                     ORDER BY last_txid DESC, last_ordinal DESC
+                     LIMIT 1
+                 )
+                 SELECT oldest.txid, 0::BIGINT AS number,
                         EXISTS (SELECT 1 FROM events WHERE events.txid >= oldest.txid) AS held_back,
-                        gone_txid, gone_ordinal
+                        gone_txid, gone_ordinal,
+                        COALESCE((SELECT last_txid FROM packed), 0) AS packed_txid,
+                        COALESCE((SELECT last_ordinal FROM packed), 0) AS packed_ordinal
                  FROM event_order,
                       (SELECT pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS txid)
                           AS oldest"
@@ -67,6 +90,11 @@ impl Horizon {
         };
         session.query(horizon).fetch_one().await
     }
+}
+
+/// Up to where the order of all can be read at this moment.
+pub(crate) async fn reached(session: &mut Session) -> Result<Place, StoreError> {
+    Ok(Horizon::of(session).await?.place())
 }
 
 /// The epoch of this life.
@@ -123,17 +151,22 @@ pub(crate) async fn settle(store: &Store) -> Result<(), StoreError> {
         return Ok(());
     }
     // Events that this very moment are being written are below the mark: what is visible has ended.
-    let reset = write
+    let (ahead,): (bool,) = write
         .query(
-            "UPDATE events
-             SET txid = 0
-             WHERE txid > 0
-               AND (SELECT MAX(txid) FROM events)
-                       >= pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT",
+            "SELECT GREATEST(
+                        (SELECT MAX(txid) FROM events),
+                        (SELECT MAX(last_txid) FROM event_archives),
+                        0
+                    ) >= pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT",
         )
-        .execute()
+        .fetch_one()
         .await?;
-    if reset > 0 {
+    let mut reset = 0;
+    if ahead {
+        reset = write.query("UPDATE events SET txid = 0 WHERE txid > 0").execute().await?;
+        // What is written in a piece does not count then.
+        let pieces = "UPDATE event_archives SET first_txid = 0, last_txid = 0 WHERE last_txid > 0";
+        reset += write.query(pieces).execute().await?;
         write.query("UPDATE event_order SET gone_txid = 0").execute().await?;
     }
     // A fresh database has none to refuse.

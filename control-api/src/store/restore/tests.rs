@@ -12,8 +12,11 @@ use tempfile::TempDir;
 use super::{RestoreError, restore};
 use crate::auth::Person;
 use crate::store::backup::{BackupError, backup};
+use crate::store::event::archive;
 use crate::store::event::log::{self, Log, Read};
 use crate::store::event::order::{self, Place};
+use crate::store::postgres_server::PostgresServer;
+use crate::store::project::Sight;
 use crate::store::{Store, StoreError, event, spec};
 use crate::testing::{until, worker::event as numbered};
 
@@ -163,6 +166,96 @@ async fn what_is_no_copy_of_ours_is_refused_and_the_database_stays() {
 
     let store = Store::open(&address).await.unwrap();
     assert_eq!(counts(&store, spec).await, (0, 0));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_two_newest_databases_that_restores_put_aside_are_kept() {
+    let world = World::new().await;
+    let address = address(&world.directory);
+    let copy = world.path("copy.db");
+    backup(&address, &copy).await.unwrap();
+    add(&world.store, world.spec).await;
+    world.store.close().await;
+    let World { directory, store, spec } = world;
+    drop(store);
+    let mut asides = Vec::new();
+    for second in 0..4 {
+        let at = now().plus(Duration::from_secs(second));
+        let restored = restore(&address, &copy, at).await.unwrap();
+        let gone = asides.len().checked_sub(2).and_then(|oldest| asides.get(oldest)).cloned();
+        let gone: Vec<PathBuf> = gone.filter(|_| second >= 2).into_iter().collect();
+        asides.push(restored.aside.unwrap());
+        assert_eq!(restored.removed, gone, "restore {second}");
+        for (number, aside) in asides.iter().enumerate() {
+            assert_eq!(aside.exists(), number + 2 >= asides.len(), "{number} after {second}");
+        }
+    }
+    // What is named like one and is none of ours stays, as does the copy.
+    assert!(copy.exists());
+
+    // Broken off between its two renames.
+    let path = directory.path().join("store.db");
+    std::fs::rename(&path, directory.path().join("store.db.restoring")).unwrap();
+    let refused = Store::open(&address).await.unwrap_err().to_string();
+    assert!(refused.contains("broken off half-way; run `specwright restore` again"), "{refused}");
+    assert!(!path.exists(), "no empty one is made");
+    restore(&address, &copy, now().plus(Duration::from_secs(9))).await.unwrap();
+    let store = Store::open(&address).await.unwrap();
+    assert_eq!(counts(&store, spec).await, (0, 0));
+    store.close().await;
+}
+
+/// All that a log holds, from its oldest event on, and where that ends.
+async fn lines(store: &Store, log: Log) -> (Vec<String>, Place) {
+    let mut session = store.read().await.unwrap();
+    let read = log::read(&mut session, log, Place::default(), 10_000).await.unwrap();
+    let Read::Facts { facts, reached, .. } = read else { panic!("{read:?}") };
+    (facts.iter().map(|fact| fact.json.get().to_owned()).collect(), reached)
+}
+
+/// The documented path: into another cluster, which counts its transactions anew.
+#[tokio::test]
+async fn a_dump_of_a_server_comes_back_in_another_one_as_another_life() {
+    let (Some(one), Some(two)) = (PostgresServer::start(), PostgresServer::start()) else {
+        eprintln!("NOT run: this machine has no PostgreSQL");
+        return;
+    };
+    let store = Store::open(&one.address()).await.unwrap();
+    order::settle(&store).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let new = serde_json::from_value(json!({ "description": "Idea" })).unwrap();
+    let spec = crate::spec_intake::take(&mut write, &Person::owner(), new, now()).await.unwrap().id;
+    write.commit().await.unwrap();
+    // More transactions than the other cluster has seen when all is restored there.
+    for _ in 0..700 {
+        add(&store, spec).await;
+    }
+    let mut write = store.write().await.unwrap();
+    let old = now().plus(Duration::from_secs(1));
+    archive::pack(&mut write, old, now()).await.unwrap().unwrap();
+    write.commit().await.unwrap();
+    let all = Log::Seen(Sight { user: None, project: None });
+    let of_spec = lines(&store, Log::Spec(spec)).await.0;
+    let epoch = order::epoch(&mut store.read().await.unwrap()).await.unwrap();
+    store.close().await;
+    let Some(address) = one.dump().map(|dump| two.restore_dump(&dump)) else {
+        eprintln!("NOT run: this PostgreSQL came without pg_dump");
+        return;
+    };
+
+    let store = Store::open(&address).await.unwrap();
+    order::settle(&store).await.unwrap();
+    let now_epoch = order::epoch(&mut store.read().await.unwrap()).await.unwrap();
+    assert_ne!(now_epoch, epoch, "it is another life");
+    assert!(lines(&store, Log::Spec(spec)).await.0 == of_spec);
+    let (of_all, end) = lines(&store, all).await;
+    assert!(of_all == of_spec, "the packed ones, and then the rows");
+    add(&store, spec).await;
+    let mut session = store.read().await.unwrap();
+    let read = log::read(&mut session, all, end, 9).await.unwrap();
+    assert!(matches!(&read, Read::Facts { facts, .. } if facts.len() == 1), "{read:?}");
+    drop(session);
     store.close().await;
 }
 

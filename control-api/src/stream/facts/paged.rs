@@ -12,6 +12,7 @@ use super::{READ, ReadError, Reader};
 use crate::app::App;
 use crate::extract::Limit;
 use crate::routes::WAIT_MAX;
+use crate::store::Session;
 use crate::store::event::log::{self, Fact, Line, Log, Read};
 use crate::store::event::order::Place;
 use crate::stream::cursor::After;
@@ -56,38 +57,47 @@ pub(crate) async fn page(
     log: Log,
     query: PageQuery,
 ) -> Result<Json<Page<Line>>, ReadError> {
-    let mut session = app.store.read().await?;
-    let reader = Reader::find(&mut session, log, &query.after).await?;
-    drop(session);
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
+    let mut session = app.store.read().await?;
+    let reader = Reader::begin(&mut session, log, &query.after).await?;
+    if wait.is_zero() {
+        let found = look(&mut session, &reader, reader.place, &query).await?;
+        return Ok(answer(&reader, found));
+    }
+    drop(session);
     // What a look passed over is not looked at again by the next one.
     let from = Mutex::new(reader.place);
     let look = async || {
         let place = *from.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked = look(app, &reader, place, &query.filter, query.limit).await?;
+        let mut session = app.store.read().await?;
+        let looked = look(&mut session, &reader, place, &query).await?;
         *from.lock().unwrap_or_else(PoisonError::into_inner) = looked.reached;
         Ok::<_, ReadError>(looked)
     };
     let found = app.wakes.until_found(log.about(), wait, &app.shutdown, look).await?;
+    Ok(answer(&reader, found))
+}
+
+fn answer(reader: &Reader, found: Looked) -> Json<Page<Line>> {
     let next = Some(reader.cursor(found.reached));
-    Ok(Json(Page { items: found.facts.into_iter().map(|fact| fact.json).collect(), next }))
+    Json(Page { items: found.facts.into_iter().map(|fact| fact.json).collect(), next })
 }
 
 async fn look(
-    app: &App,
+    session: &mut Session,
     reader: &Reader,
     from: Place,
-    filter: &Filter,
-    limit: Limit,
+    PageQuery { filter, limit, .. }: &PageQuery,
 ) -> Result<Looked, ReadError> {
-    let mut session = app.store.read().await?;
+    // Where all are wanted, no more are read than the page holds.
+    let at_once = if filter.wants_all() { READ.min(limit.items() as u32) } else { READ };
     let mut looked = Looked { facts: Vec::new(), reached: from };
     let mut looked_at = 0;
     loop {
-        match log::read(&mut session, reader.log, looked.reached, READ).await? {
+        match log::read(session, reader.log, looked.reached, at_once).await? {
             Read::Gone { oldest } => return Err(reader.gone(oldest)),
             Read::Facts { facts, reached, .. } => {
-                let whole = facts.len() < READ as usize;
+                let whole = facts.len() < at_once as usize;
                 for fact in facts {
                     let place = fact.place;
                     if filter.wants(&fact.kind) {

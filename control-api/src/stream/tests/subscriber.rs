@@ -9,8 +9,8 @@ use sse_stream::SseByteStream;
 
 use crate::testing::Running;
 
-/// How long a test waits for a frame.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for a frame: longer than that is a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ fn raw(kind: &str, data: Value) -> RawEvent {
         kind: kind.to_owned(),
         at: Timestamp::from_micros(1_795_000_000_000_001),
         phase: Some(Phase::Design),
+        trace_id: None,
         data,
     }
 }

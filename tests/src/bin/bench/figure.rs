@@ -87,6 +87,9 @@ fn bench(metric: &str) -> &'static str {
         Some("gateway") => "gateway",
         Some("steer") => "steer",
         Some("ingest") => "ingest",
+        Some("stream") => "stream",
+        Some("fleet") => "fleet",
+        Some("pages") => "pages",
         _ => "footprint",
     }
 }
@@ -95,6 +98,20 @@ fn bench(metric: &str) -> &'static str {
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// The value that such a part of all does not exceed; `None` of none.
+pub(crate) fn percentile(values: &[f64], part: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts far below 2^52, and never negative"
+    )]
+    let below = (values.len() as f64 * part).ceil() as usize;
+    values.get(below.max(1) - 1).copied()
 }
 
 #[cfg(test)]
@@ -117,5 +134,15 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0]), Some(1.0));
         assert_eq!(median(vec![]), None);
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 0.5), Some(100.0));
+        assert_eq!(percentile(&values, 0.99), Some(198.0));
+        assert_eq!(percentile(&values, 1.0), Some(200.0));
+        assert_eq!(percentile(&[7.0], 0.01), Some(7.0));
+        assert_eq!(percentile(&[], 0.5), None);
     }
 }

@@ -116,7 +116,7 @@ pub(crate) async fn control_api() -> Result<Vec<Figure>> {
 }
 
 /// A number of `/proc/<pid>/status`, in thousands of bytes; `None` when the process is gone.
-fn kilobytes(pid: u32, name: &str) -> Option<f64> {
+pub(crate) fn kilobytes(pid: u32, name: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

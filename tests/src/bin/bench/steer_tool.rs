@@ -47,6 +47,7 @@ pub(crate) async fn interrupts() -> Result<Vec<f64>> {
         dummy_key: "a-dummy".into(),
         environment: inherited(std::env::vars_os()),
         redactor: Redactor::default(),
+        user: None,
     };
     let (agent, _, mut facts) = Agent::start(launch, &CancellationToken::new()).await?;
     let mut took = Vec::new();

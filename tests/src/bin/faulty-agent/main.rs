@@ -21,7 +21,7 @@ use behaviour::Behaviour;
 use turn::{After, Turn};
 
 /// Longer than any worker waits for the answer to an interrupt.
-const TOLD_WITHIN: Duration = Duration::from_secs(20);
+const TOLD_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 fn main() -> Result<ExitCode> {

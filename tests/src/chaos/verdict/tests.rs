@@ -28,6 +28,7 @@ fn event(seq: u64, kind: &str, phase: Option<Phase>) -> EventView {
             kind: kind.to_owned(),
             at: std::time::UNIX_EPOCH.into(),
             phase,
+            trace_id: None,
             data: json!({}),
         },
     }

@@ -19,9 +19,11 @@ use super::*;
 use crate::config::Secret;
 
 /// The silence that a stream may have here: far below what is waited for.
-const SILENCE: Duration = Duration::from_millis(300);
+const SILENCE: Duration = Duration::from_secs(2);
+/// Between two heartbeats: so many fit into a silence that a busy machine does not make one.
+const BEAT: Duration = Duration::from_millis(100);
 /// How long something is waited for: far beyond any of it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What becomes of one stream after it said these messages.
 #[derive(Clone, Copy)]
@@ -80,12 +82,12 @@ async fn stream(State(control): State<Arc<Control>>, Query(query): Query<After>)
     ([(http::header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
-/// Comments, each well within the silence, for four times as long; then a message.
+/// Comments, each well within the silence, for twice as long; then a message.
 fn beats(last: u64) -> impl futures_util::Stream<Item = Bytes> {
     stream::unfold(0, move |number| async move {
-        tokio::time::sleep(SILENCE / 5).await;
-        let chunk = if number < 20 { Bytes::from_static(b":\n\n") } else { pushed(last) };
-        (number <= 20).then_some((chunk, number + 1))
+        tokio::time::sleep(BEAT).await;
+        let chunk = if number < 40 { Bytes::from_static(b":\n\n") } else { pushed(last) };
+        (number <= 40).then_some((chunk, number + 1))
     })
     .chain(stream::pending())
 }

@@ -5,15 +5,11 @@
 //! what it is about hears it, not the next phase's; the output of the later turn counts, and without
 //! one the held output does; nothing is held without a limit.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::run::drive::Run;
-
-/// How long an idle agent may take to begin with a message. Up to 0.35 s were measured on a loaded
-/// machine; when the turn has begun, the attempt's own limit holds.
-const START_MAX: Duration = Duration::from_secs(5);
 
 /// An output that was not judged yet.
 #[derive(Debug)]
@@ -28,7 +24,9 @@ impl Run<'_> {
         let on_their_way: Vec<_> = self.mail.on_their_way().collect();
         let follows = !on_their_way.is_empty() || self.is_interrupted_by_message();
         let Some(attempt) = self.attempt.as_mut().filter(|_| follows) else { return false };
-        attempt.held = Some(Held { output: output.clone(), until: Instant::now() + START_MAX });
+        // When the turn has begun, the attempt's own limit holds.
+        let until = Instant::now() + self.config.answer_timeout;
+        attempt.held = Some(Held { output: output.clone(), until });
         // The next turn is the message's, and is ours all the same.
         on_their_way.iter().for_each(|id| attempt.turns.await_turn_of(id.0));
         true
@@ -46,7 +44,7 @@ impl Run<'_> {
     }
 
     pub(super) fn held_waits_for_the_start(&mut self) {
-        self.held_until(Instant::now() + START_MAX);
+        self.held_until(Instant::now() + self.config.answer_timeout);
     }
 
     pub(super) fn held_waits_for_the_turn(&mut self) {

@@ -5,6 +5,7 @@
 //! not broken off, settles it; a receipt only rises.
 
 use specwright_shared::id::MessageId;
+use specwright_shared::trace::TraceId;
 use specwright_shared::wire::event::{Event, MessageInjected};
 use specwright_shared::wire::message::{MessageStatus, SeenAs};
 use uuid::Uuid;
@@ -80,6 +81,7 @@ impl Run<'_> {
         } else {
             return Ok(());
         }
+        let trace_id = letter.trace_id();
         if status.is_final() {
             self.mail.letters.retain(|letter| letter.message.id != id);
             self.mail.done.insert(id);
@@ -87,17 +89,19 @@ impl Run<'_> {
         if status == MessageStatus::Seen {
             self.held_waits_for_the_turn();
         }
-        self.receipt(id, status, seen_as, reason).await
+        self.receipt((id, trace_id), status, seen_as, reason).await
     }
 
     pub(super) async fn receipt(
         &self,
-        message_id: MessageId,
+        (message_id, trace_id): (MessageId, Option<TraceId>),
         status: MessageStatus,
         seen_as: Option<SeenAs>,
         reason: Option<String>,
     ) -> Result<(), SpoolError> {
-        self.note(Event::MessageInjected(MessageInjected { message_id, status, seen_as, reason }))
-            .await
+        let trace = trace_id.map(tracing::field::display);
+        tracing::debug!(%message_id, trace_id = trace, receipt = status.as_str(), "a receipt");
+        let step = MessageInjected { message_id, status, seen_as, reason };
+        self.note_in(trace_id, Event::MessageInjected(step)).await
     }
 }

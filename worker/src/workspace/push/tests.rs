@@ -64,7 +64,7 @@ impl Server {
                 .spawn()
                 .unwrap();
             let started = Instant::now();
-            while started.elapsed() < Duration::from_secs(10) {
+            while started.elapsed() < Duration::from_secs(60) {
                 if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                     return Self { root, port, daemon };
                 }

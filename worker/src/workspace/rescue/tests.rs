@@ -123,3 +123,21 @@ async fn a_directory_that_is_no_clone_of_ours_is_left_as_it_is() {
     assert_eq!((saved.kept, saved.files), (WorkKept::Untouched, 3));
     assert_eq!(fs::read_dir(place.workspace()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn a_link_in_a_directorys_place_is_kept_as_a_link_and_nothing_behind_it() {
+    let place = repository(&[("docs/a.txt", "a\n"), ("b.txt", "b\n")]);
+    let workspace = place.prepare().await.unwrap();
+    let outside = place.repo().with_file_name("outside");
+    write(&outside, &[("a.txt", "not of this repository\n")]);
+    fs::remove_dir_all(place.workspace().join("docs")).unwrap();
+    symlink(&outside, place.workspace().join("docs")).unwrap();
+
+    let saved = save(&place, &workspace).await;
+
+    assert_eq!(saved.kept, WorkKept::Bundled, "{saved:?}");
+    git(&place.repo(), &["fetch", "--quiet", &saved.bundle.unwrap(), REFERENCE]);
+    assert_eq!(says(&place.repo(), &["show", "FETCH_HEAD:docs"]), outside.display().to_string());
+    let all = says(&place.repo(), &["ls-tree", "-r", "--name-only", "FETCH_HEAD"]);
+    assert_eq!(all, "b.txt\ndocs");
+}

@@ -36,8 +36,7 @@ impl Place {
         git(&clone, &["init", "--quiet"]);
         git(&clone, &["add", "--all"]);
         git(&clone, &["commit", "--quiet", "--message", "first"]);
-        let environment = [("PATH".into(), std::env::var_os("PATH").unwrap())];
-        let inside = Git::new(&clone, &environment);
+        let inside = Git::new(&clone, &crate::workspace::tests::Place::new().config());
         let redactor = Redactor::new([SECRET.to_owned()]);
         let mut shadow = Shadow::of(&inside, &root.path().join("state"), redactor);
         shadow.open().await.unwrap();
@@ -205,4 +204,32 @@ async fn the_clone_is_neither_written_nor_obeyed() {
     assert_eq!(place.look().await.len(), 2);
     assert!(!proof.exists(), "the clone's own filter was run");
     assert_eq!(fs::read(place.clone().join(".git/index")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_link_or_a_file_that_replaces_a_directory_is_told_and_nothing_behind_it_is_read() {
+    let mut place = Place::new().await;
+    place.write("docs/a.txt", "a\n");
+    assert_eq!(place.look().await.len(), 1);
+    let outside = place.root.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("main.rs"), "not of this repository\n").unwrap();
+    fs::remove_dir_all(place.clone().join("src")).unwrap();
+    symlink(&outside, place.clone().join("src")).unwrap();
+    fs::remove_dir_all(place.clone().join("docs")).unwrap();
+    place.write("docs", "now a file\n");
+
+    let files = place.look().await;
+
+    let mut told: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.change)).collect();
+    told.sort_by_key(|(path, _)| *path);
+    let expected = [
+        ("docs", FileChange::Created),
+        ("docs/a.txt", FileChange::Deleted),
+        ("src", FileChange::Created),
+        ("src/main.rs", FileChange::Deleted),
+    ];
+    assert_eq!(told, expected);
+    assert!(!format!("{files:?}").contains("not of this repository"));
+    assert!(place.look().await.is_empty());
 }

@@ -1,5 +1,6 @@
 //! What the database takes by itself: prepared statements on the product's own table, beside its own
-//! indexes and foreign keys, each committed alone.
+//! indexes and foreign keys, each committed alone. No check of a connection before its use, no
+//! transaction around a single statement: nothing that is not the insert itself.
 
 use std::str::FromStr as _;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use uuid::Uuid;
 
 use super::worker::{TEXT_CHARS, Worker};
-use super::{BATCH, LASTS};
+use super::{LASTS, Measured};
 use crate::database::Database;
 
 /// Who inserts at once.
@@ -21,10 +22,10 @@ const CLIENTS: usize = 8;
 /// Where these rows begin: far behind those of the product.
 const FIRST: i64 = 1 << 40;
 
-/// Rows a second.
-pub(super) struct Rates {
-    pub(super) batches: f64,
-    pub(super) singles: f64,
+/// The database beside the product, and who inserts there.
+pub(super) struct Raw {
+    pool: Pool,
+    clients: Vec<Client>,
 }
 
 #[derive(Clone)]
@@ -33,42 +34,60 @@ enum Pool {
     Postgres(PgPool),
 }
 
-pub(super) async fn rates(database: &Database, workers: &[Worker]) -> Result<Rates> {
-    let pool = if database.is_sqlite() {
-        let options = SqliteConnectOptions::from_str(&database.url)?
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true);
-        Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
-    } else {
-        Pool::Postgres(PgPoolOptions::new().max_connections(8).connect(&database.url).await?)
-    };
-    let singles = rate(&pool, &workers[..CLIENTS], 1, FIRST).await?;
-    let batches = rate(&pool, &workers[..CLIENTS], BATCH, FIRST * 2).await?;
-    match pool {
-        Pool::Sqlite(pool) => pool.close().await,
-        Pool::Postgres(pool) => pool.close().await,
-    }
-    Ok(Rates { batches, singles })
+/// Whose rows these are, and the number of the next one.
+struct Client {
+    spec: Uuid,
+    sandbox: Uuid,
+    next: i64,
 }
 
-async fn rate(pool: &Pool, clients: &[Worker], rows: usize, first: i64) -> Result<f64> {
-    let sql = insert(rows);
-    let began = Instant::now();
-    let inserted = clients.iter().map(|client| {
-        let (pool, sql) = (pool.clone(), sql.clone());
-        let (spec, sandbox) = (client.launched.spec.id.0, client.launched.sandbox_id.0);
-        async move {
-            let mut next = first;
-            while began.elapsed() < LASTS {
-                next = one(&pool, &sql, (spec, sandbox), next, rows).await?;
+impl Raw {
+    /// Rows of these workers' runs.
+    pub(super) async fn beside(database: &Database, workers: &[Worker]) -> Result<Self> {
+        let pool = if database.is_sqlite() {
+            let options = SqliteConnectOptions::from_str(&database.url)?
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true);
+            Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
+        } else {
+            let pool = PgPoolOptions::new().max_connections(8).test_before_acquire(false);
+            Pool::Postgres(pool.connect(&database.url).await?)
+        };
+        let clients = workers[..CLIENTS].iter().map(|worker| Client {
+            spec: worker.launched.spec.id.0,
+            sandbox: worker.launched.sandbox_id.0,
+            next: FIRST,
+        });
+        Ok(Self { pool, clients: clients.collect() })
+    }
+
+    /// All insert at once, each its next rows when the last ones are committed.
+    pub(super) async fn insert(&mut self, rows: usize, measured: &mut Measured) -> Result<()> {
+        let sql = insert(rows);
+        let began = Instant::now();
+        let inserted = self.clients.iter_mut().map(|client| {
+            let (pool, sql) = (&self.pool, &sql);
+            async move {
+                let mut count = 0;
+                while began.elapsed() < LASTS {
+                    one(pool, sql, client, rows).await?;
+                    count += rows;
+                }
+                anyhow::Ok(count)
             }
-            anyhow::Ok(next - first)
+        });
+        let inserted = futures_util::future::try_join_all(inserted).await?;
+        measured.seconds += began.elapsed().as_secs_f64();
+        measured.events += inserted.into_iter().sum::<usize>();
+        Ok(())
+    }
+
+    pub(super) async fn close(self) {
+        match self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
         }
-    });
-    let inserted: i64 = futures_util::future::try_join_all(inserted).await?.into_iter().sum();
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let inserted = inserted as f64;
-    Ok(inserted / began.elapsed().as_secs_f64())
+    }
 }
 
 fn insert(rows: usize) -> String {
@@ -87,33 +106,26 @@ fn insert(rows: usize) -> String {
     )
 }
 
-/// Inserts some rows in one statement; the number of the next one.
-async fn one(
-    pool: &Pool,
-    sql: &str,
-    (spec, sandbox): (Uuid, Uuid),
-    first: i64,
-    rows: usize,
-) -> Result<i64> {
-    let mut next = first;
+/// Inserts some rows in one statement.
+async fn one(pool: &Pool, sql: &str, client: &mut Client, rows: usize) -> Result<()> {
     // The two databases' statements are of different types, and otherwise the same.
     macro_rules! insert_into {
         ($pool:expr) => {{
             let mut query = sqlx::query(AssertSqlSafe(sql));
+            let data = serde_json::json!({ "message": "x".repeat(TEXT_CHARS) });
             for _ in 0..rows {
-                let data = serde_json::json!({ "message": "x".repeat(TEXT_CHARS) });
                 query = query
-                    .bind(spec)
-                    .bind(next)
-                    .bind(sandbox)
-                    .bind(next)
+                    .bind(client.spec)
+                    .bind(client.next)
+                    .bind(client.sandbox)
+                    .bind(client.next)
                     .bind(Uuid::now_v7())
                     .bind("spec.progress")
                     .bind("explore")
                     .bind(DateTime::<Utc>::UNIX_EPOCH)
                     .bind(DateTime::<Utc>::UNIX_EPOCH)
-                    .bind(Json(data));
-                next += 1;
+                    .bind(Json(&data));
+                client.next += 1;
             }
             query.execute($pool).await?;
         }};
@@ -122,5 +134,5 @@ async fn one(
         Pool::Sqlite(pool) => insert_into!(pool),
         Pool::Postgres(pool) => insert_into!(pool),
     }
-    Ok(next)
+    Ok(())
 }

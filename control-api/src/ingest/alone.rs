@@ -1,0 +1,50 @@
+//! A batch in a transaction of its own: rows, what they mean, the acknowledgement.
+
+use specwright_shared::phase::SandboxState;
+use specwright_shared::wire::event::Decoded;
+use specwright_shared::wire::sandbox::Ack;
+
+use super::arrived::{Arrived, Checked};
+use super::{IngestError, Refusal, Taken, effects};
+use crate::run::Run;
+use crate::store::{self, Store, Write};
+
+/// Takes in a batch. It waits for whoever has its run locked.
+pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, IngestError> {
+    let (sandbox, now) = (arrived.sandbox, arrived.now);
+    let mut write = store.write().await?;
+    let mut run =
+        Run::lock(&mut write, sandbox, now).await?.ok_or(IngestError::UnknownSandbox(sandbox))?;
+    let spec = run.spec.id;
+    let acked = run.sandbox.acked_seq;
+    let fresh = arrived.fresh(run.sandbox.generation, acked)?;
+    let Some(last) = fresh.last() else {
+        let ended = run.sandbox.state == SandboxState::Ended;
+        // What it was taken in with may still be under way to the disk, in this very transaction.
+        write.commit().await?;
+        return Ok(Taken { ack: Ack { acked, ended }, spec });
+    };
+    let acked = last.event.seq;
+    for checked in fresh {
+        let taken = take_one(&mut write, &mut run, checked).await;
+        taken.map_err(|refusal| refusal.at(checked.event.seq))?;
+    }
+    run.sandbox.acked_seq = acked;
+    run.sandbox.lease_expires_at = now.plus(arrived.lease);
+    store::sandbox::save_progress(&mut write, &run.sandbox).await?;
+    run.save(&mut write).await?;
+    write.commit().await?;
+    let ended = run.sandbox.state == SandboxState::Ended;
+    Ok(Taken { ack: Ack { acked, ended }, spec })
+}
+
+async fn take_one(write: &mut Write, run: &mut Run, checked: &Checked) -> Result<(), Refusal> {
+    let decoded = checked.decoded.as_ref().map_err(Clone::clone)?;
+    run.record(&checked.event, true);
+    match decoded {
+        Decoded::Known(body) if run.sandbox.state != SandboxState::Ended => {
+            effects::apply(write, run, &checked.event, (**body).clone()).await
+        }
+        Decoded::Known(_) | Decoded::Unknown => Ok(()),
+    }
+}

@@ -1,0 +1,251 @@
+//! Batches that wait at the same moment, taken in together: one transaction, a few statements, one
+//! commit for all of them.
+//!
+//! Nobody waits for company: who comes while there is room for another group is taken in at once, with
+//! whoever is there; who comes while there is none goes with the next.
+//!
+//! What holds: only batches that change nothing but the log and what counts up with it go together. Each
+//! gets the answer that it would get alone; one that is refused takes nothing from the others; an
+//! answer is given after the commit only. A group waits for nobody's lock: a run that somebody else is
+//! at, an unknown sandbox, and whatever the database refuses, are left, each to be taken alone. So
+//! groups can come in any order, here and at other replicas, and never wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::time::Timestamp;
+use specwright_shared::wire::sandbox::{Ack, BATCH_MAX_BYTES};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use super::arrived::Arrived;
+use super::effects::Reach;
+use super::{IngestError, Taken};
+use crate::problem::chain;
+use crate::store::engine::Engine;
+use crate::store::event::Recorded;
+use crate::store::event::intake::{self, Raised, Standing};
+use crate::store::trouble::{Trouble, trouble};
+use crate::store::{Store, StoreError};
+
+/// The most batches of a group: what the last of them adds is then hidden by the wait for the disk.
+const BATCHES_MAX: usize = 64;
+/// The most bytes of a group, but for its first batch: as many as one batch may have.
+const BYTES_MAX: usize = BATCH_MAX_BYTES;
+/// How many groups are under way at once on PostgreSQL: while one waits for the disk, another one's
+/// statements run. SQLite has one writer.
+const GROUPS_ON_POSTGRES: usize = 2;
+
+/// What a batch came to; `None`: it is to be taken alone.
+type Answer = Option<Result<Taken, IngestError>>;
+
+/// The groups of one control API.
+#[derive(Debug)]
+pub(super) struct Groups {
+    line: Arc<Line>,
+    tasks: TaskTracker,
+}
+
+/// Who waits, and who is at work.
+#[derive(Debug)]
+struct Line {
+    store: Store,
+    at_once: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Never more than requests under way.
+    waiting: VecDeque<Waiting>,
+    at_work: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    arrived: Arc<Arrived>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Groups {
+    pub(super) fn new(store: Store, tasks: TaskTracker) -> Self {
+        let at_once = match &store.engine {
+            Engine::Sqlite { .. } => 1,
+            Engine::Postgres(_) => GROUPS_ON_POSTGRES,
+        };
+        Self { line: Arc::new(Line { store, at_once, queue: Mutex::default() }), tasks }
+    }
+
+    /// Takes a batch in, with whoever else waits.
+    pub(super) async fn take(&self, arrived: &Arc<Arrived>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { arrived: Arc::clone(arrived), answer };
+        if let Some(at_work) = self.line.join(waiting) {
+            // A task of its own: who goes away now takes nothing from the others.
+            self.tasks.spawn(at_work.until_nobody_waits());
+        }
+        answered.await.ok().flatten()
+    }
+}
+
+impl Line {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // The queue is valid between any two steps, also when a holder panicked.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stands in line; if there is room for another group, it is to be begun.
+    fn join(self: &Arc<Self>, waiting: Waiting) -> Option<AtWork> {
+        let mut queue = self.queue();
+        queue.waiting.push_back(waiting);
+        if queue.at_work == self.at_once {
+            return None;
+        }
+        queue.at_work += 1;
+        Some(AtWork { line: Arc::clone(self), done: false })
+    }
+}
+
+/// Takes in one group after the other.
+#[derive(Debug)]
+struct AtWork {
+    line: Arc<Line>,
+    done: bool,
+}
+
+impl AtWork {
+    async fn until_nobody_waits(mut self) {
+        while let Some(group) = self.next() {
+            let arrived: Vec<&Arrived> = group.iter().map(|waiting| &*waiting.arrived).collect();
+            let answers = answers(&self.line.store, &arrived).await;
+            for (waiting, answer) in group.into_iter().zip(answers) {
+                // Who went away misses nothing: the worker sends it again.
+                drop(waiting.answer.send(answer));
+            }
+        }
+    }
+
+    /// Who goes together now; `None`: nobody waits, and this is done.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.line.queue();
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while let Some(first) = queue.waiting.front() {
+            bytes += first.arrived.bytes();
+            if group.len() == BATCHES_MAX || (bytes > BYTES_MAX && !group.is_empty()) {
+                break;
+            }
+            group.extend(queue.waiting.pop_front());
+        }
+        if group.is_empty() {
+            // Under the same lock as the look: who comes now begins a group himself.
+            queue.at_work -= 1;
+            self.done = true;
+            return None;
+        }
+        Some(group)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        // Given up half-way: nobody may wait for an answer that does not come.
+        let mut queue = self.line.queue();
+        queue.at_work -= 1;
+        queue.waiting.clear();
+    }
+}
+
+/// What each of a group comes to.
+async fn answers(store: &Store, group: &[&Arrived]) -> Vec<Answer> {
+    match take_in(store, group).await {
+        Ok(answers) => answers,
+        // Each alone would wait as long for the same.
+        Err(error) if trouble(&error) == Some(Trouble::Busy) => {
+            let error = Arc::new(error);
+            let told = || IngestError::Store(StoreError::Together(Arc::clone(&error)));
+            group.iter().map(|_| Some(Err(told()))).collect()
+        }
+        Err(error) => {
+            tracing::warn!(
+                batches = group.len(),
+                error = chain(&error),
+                "batches were not taken in together; each is tried alone"
+            );
+            group.iter().map(|_| None).collect()
+        }
+    }
+}
+
+async fn take_in(store: &Store, group: &[&Arrived]) -> Result<Vec<Answer>, StoreError> {
+    let sandboxes: BTreeSet<SandboxId> = group.iter().map(|arrived| arrived.sandbox).collect();
+    let mut write = store.write().await?;
+    let standings = intake::lock(&mut write, sandboxes.into_iter()).await?;
+    let mut counted = Counted::at(standings);
+    let answers = group.iter().map(|arrived| counted.take(arrived)).collect();
+    if !counted.recorded.is_empty() {
+        let Counted { recorded, raised, now, lease_expires_at, .. } = &counted;
+        intake::enter(&mut write, recorded, raised, *now, *lease_expires_at).await?;
+    }
+    // Also when nothing was written: what is answered may be under way to the disk in this very
+    // transaction.
+    write.commit().await?;
+    Ok(answers)
+}
+
+/// What a group makes of the runs that it has locked.
+#[derive(Debug)]
+struct Counted {
+    standings: BTreeMap<SandboxId, Standing>,
+    recorded: Vec<(SpecId, Recorded)>,
+    raised: Raised,
+    /// The newest of the group's batches came then.
+    now: Timestamp,
+    lease_expires_at: Timestamp,
+}
+
+impl Counted {
+    fn at(standings: Vec<Standing>) -> Self {
+        Self {
+            standings: standings.into_iter().map(|one| (one.sandbox, one)).collect(),
+            recorded: Vec::new(),
+            raised: Raised::default(),
+            now: Timestamp::from_micros(i64::MIN),
+            lease_expires_at: Timestamp::from_micros(i64::MIN),
+        }
+    }
+
+    /// Counts a batch in, behind those before it.
+    fn take(&mut self, arrived: &Arrived) -> Answer {
+        let standing = self.standings.get_mut(&arrived.sandbox)?;
+        let fresh = match arrived.fresh(standing.generation, standing.acked) {
+            Ok(fresh) => fresh,
+            Err(refused) => return Some(Err(refused)),
+        };
+        let spec = standing.spec;
+        if let Some(last) = fresh.last() {
+            let (events, spec_cost) = self.raised.specs.entry(spec).or_insert((standing.events, 0));
+            let (acked, cost) = self.raised.sandboxes.entry(arrived.sandbox).or_default();
+            for checked in fresh {
+                *events += 1;
+                let text = checked.text.clone();
+                let recorded =
+                    Recorded::written(*events, Some(arrived.sandbox), &checked.event, text);
+                self.recorded.push((spec, recorded.in_trace(standing.trace)));
+                if let (Ok(Reach::Cost(spent)), false) = (checked.reach(), standing.ended) {
+                    *cost = cost.saturating_add(spent);
+                    *spec_cost = spec_cost.saturating_add(spent);
+                }
+            }
+            *acked = last.event.seq;
+            standing.acked = *acked;
+            self.now = self.now.max(arrived.now);
+            self.lease_expires_at = self.lease_expires_at.max(arrived.now.plus(arrived.lease));
+        }
+        let ack = Ack { acked: standing.acked, ended: standing.ended };
+        Some(Ok(Taken { ack, spec }))
+    }
+}

@@ -1,0 +1,184 @@
+//! What taking in from many sandboxes at once needs of their rows: where each stands, and raising all
+//! of it together. A few statements, however many they are.
+//!
+//! What holds: whoever is read here is locked until the transaction ends, spec and sandbox, and read as
+//! it stands under that lock. Nobody is waited for: a run that somebody else has locked is left out.
+//! So two that take in never wait for each other, in whatever order they come.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::phase::SandboxState;
+use specwright_shared::time::Timestamp;
+use specwright_shared::trace::{TraceContext, TraceId};
+use uuid::Uuid;
+
+use super::{BEFORE, INSERT_ALL, Recorded, bind_rows, insert_in_parts};
+use crate::store::{Session, StoreError, Write, count, stored, word};
+
+const TABLE: &str = "sandboxes";
+
+/// Where a sandbox stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) spec: SpecId,
+    pub(crate) ended: bool,
+    pub(crate) generation: u64,
+    pub(crate) acked: u64,
+    /// How many events its spec has.
+    pub(crate) events: u64,
+    /// Of its run.
+    pub(crate) trace: Option<TraceId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    sandbox_id: Uuid,
+    spec_id: Uuid,
+    state: String,
+    generation: i64,
+    acked_seq: i64,
+    events: i64,
+    traceparent: Option<String>,
+}
+
+impl TryFrom<Row> for Standing {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let context = row.traceparent.and_then(|context| context.parse().ok());
+        Ok(Self {
+            sandbox: SandboxId(row.sandbox_id),
+            spec: SpecId(row.spec_id),
+            ended: word::<SandboxState>(TABLE, &row.state)? == SandboxState::Ended,
+            generation: count(TABLE, row.generation)?,
+            acked: count(TABLE, row.acked_seq)?,
+            events: count(TABLE, row.events)?,
+            trace: context.map(|context: TraceContext| context.trace),
+        })
+    }
+}
+
+/// One connection writes: whoever is in this transaction holds every lock.
+const LOCK_SQLITE: &str = "
+    SELECT sandboxes.id AS sandbox_id, sandboxes.spec_id, sandboxes.state, sandboxes.generation,
+           sandboxes.acked_seq, specs.events, sandboxes.traceparent
+    FROM sandboxes
+    JOIN specs ON specs.id = sandboxes.spec_id
+    WHERE sandboxes.id IN (SELECT unhex(value) FROM json_each($1))";
+
+const LOCK_POSTGRES: &str = "
+    SELECT sandboxes.id AS sandbox_id, sandboxes.spec_id, sandboxes.state, sandboxes.generation,
+           sandboxes.acked_seq, specs.events, sandboxes.traceparent
+    FROM sandboxes
+    JOIN specs ON specs.id = sandboxes.spec_id
+    WHERE sandboxes.id = ANY($1)
+    -- The lock that an update of no key takes, so that nobody who refers to them is kept out.
+    FOR NO KEY UPDATE OF specs, sandboxes SKIP LOCKED";
+
+/// Locks and reads where these sandboxes stand. Absent: who is not there, or locked by another.
+pub(crate) async fn lock(
+    write: &mut Write,
+    sandboxes: impl Iterator<Item = SandboxId>,
+) -> Result<Vec<Standing>, StoreError> {
+    let rows: Vec<Row> = match **write {
+        Session::Sqlite(_) => {
+            let ids: Vec<_> = sandboxes.map(|id| id.0.simple().to_string()).collect();
+            write.query(LOCK_SQLITE).bind(serde_json::json!(ids).to_string()).fetch_all().await?
+        }
+        Session::Postgres(_) => {
+            write.query(LOCK_POSTGRES).bind_all(sandboxes.map(|id| id.0)).fetch_all().await?
+        }
+    };
+    rows.into_iter().map(Standing::try_from).collect()
+}
+
+/// What is new of specs and sandboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Raised {
+    /// How many events a spec has now, and what it has cost since, in millionths of a US dollar.
+    pub(crate) specs: BTreeMap<SpecId, (u64, i64)>,
+    /// Up to where a sandbox's events are taken in now, and what it has cost since.
+    pub(crate) sandboxes: BTreeMap<SandboxId, (u64, i64)>,
+}
+
+/// Everything in one statement: each costs a way to the server and back, and who waits for a commit
+/// waits for them all.
+static ENTER_POSTGRES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH {BEFORE},
+    written AS (
+        {INSERT_ALL}
+    ),
+    counted AS (
+        UPDATE specs
+        SET events = new.events, cost_micro_usd = specs.cost_micro_usd + new.cost, updated_at = $1
+        FROM UNNEST($15, $16, $17) AS new (id, events, cost)
+        WHERE specs.id = new.id
+    )
+    UPDATE sandboxes
+    SET acked_seq = new.acked, cost_micro_usd = sandboxes.cost_micro_usd + new.cost,
+        lease_expires_at = $14
+    FROM UNNEST($18, $19, $20) AS new (id, acked, cost)
+    WHERE sandboxes.id = new.id"
+    )
+});
+
+const RAISE_SPECS_SQLITE: &str = "
+    UPDATE specs
+    SET events = new.events, cost_micro_usd = specs.cost_micro_usd + new.cost, updated_at = $1
+    FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS events, value ->> 2 AS cost
+          FROM json_each($2)) AS new
+    WHERE specs.id = new.id";
+
+const RAISE_SANDBOXES_SQLITE: &str = "
+    UPDATE sandboxes
+    SET acked_seq = new.acked, cost_micro_usd = sandboxes.cost_micro_usd + new.cost,
+        lease_expires_at = $1
+    FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS acked, value ->> 2 AS cost
+          FROM json_each($2)) AS new
+    WHERE sandboxes.id = new.id";
+
+/// Stores events behind the newest ones of their specs, in order and without a hole, and what is raised
+/// by them; tells who waits for them. The caller holds the locks of all.
+pub(crate) async fn enter(
+    write: &mut Write,
+    events: &[(SpecId, Recorded)],
+    raised: &Raised,
+    now: Timestamp,
+    lease_expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    super::tell(write, events);
+    let (specs, sandboxes) = (&raised.specs, &raised.sandboxes);
+    if matches!(**write, Session::Postgres(_)) {
+        bind_rows(write.query(&ENTER_POSTGRES), events, now)
+            .bind(lease_expires_at.as_utc())
+            .bind_all(specs.keys().map(|id| id.0))
+            .bind_all(specs.values().map(|(events, _)| stored(*events)))
+            .bind_all(specs.values().map(|(_, cost)| *cost))
+            .bind_all(sandboxes.keys().map(|id| id.0))
+            .bind_all(sandboxes.values().map(|(acked, _)| stored(*acked)))
+            .bind_all(sandboxes.values().map(|(_, cost)| *cost))
+            .execute()
+            .await?;
+        return Ok(());
+    }
+    insert_in_parts(write, events, now).await?;
+    let specs = specs.iter().map(|(id, new)| (id.0, *new));
+    let sandboxes = sandboxes.iter().map(|(id, new)| (id.0, *new));
+    let update = write.query(RAISE_SPECS_SQLITE).bind(now.as_utc());
+    update.bind(as_json(specs)).execute().await?;
+    let update = write.query(RAISE_SANDBOXES_SQLITE).bind(lease_expires_at.as_utc());
+    update.bind(as_json(sandboxes)).execute().await?;
+    Ok(())
+}
+
+/// SQLite has no arrays; it reads JSON.
+fn as_json(rows: impl Iterator<Item = (Uuid, (u64, i64))>) -> String {
+    let rows = rows.map(|(id, (number, cost))| {
+        serde_json::json!([id.simple().to_string(), stored(number), cost])
+    });
+    serde_json::Value::Array(rows.collect()).to_string()
+}

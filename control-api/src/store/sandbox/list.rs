@@ -1,0 +1,62 @@
+//! Lists of sandboxes: those that someone sees, in pages, and those that are under way.
+
+use specwright_shared::id::SpecId;
+use uuid::Uuid;
+
+use super::{Row, Sandbox};
+use crate::store::project::Sight;
+use crate::store::{Session, StoreError};
+
+const ALL: &str = "
+    SELECT sandboxes.*
+    FROM sandboxes
+    JOIN specs ON specs.id = sandboxes.spec_id
+    WHERE sandboxes.id < $1
+      AND ($3 IS NULL OR specs.project_id IN (
+              SELECT project_id FROM project_members WHERE user_id = $3
+          ))
+      AND ($4 IS NULL OR specs.project_id = $4)
+    ORDER BY sandboxes.id DESC
+    LIMIT $2";
+const OF_SPEC: &str = "
+    SELECT sandboxes.*
+    FROM sandboxes
+    JOIN specs ON specs.id = sandboxes.spec_id
+    WHERE sandboxes.spec_id = $5
+      AND sandboxes.id < $1
+      AND ($3 IS NULL OR specs.project_id IN (
+              SELECT project_id FROM project_members WHERE user_id = $3
+          ))
+      AND ($4 IS NULL OR specs.project_id = $4)
+    ORDER BY sandboxes.id DESC
+    LIMIT $2";
+
+/// The sandboxes that someone sees, newest first; of one spec, or of all.
+pub(crate) async fn page(
+    session: &mut Session,
+    sight: Sight,
+    spec: Option<SpecId>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Sandbox>, StoreError> {
+    let query = session
+        .query(if spec.is_some() { OF_SPEC } else { ALL })
+        .bind(after.unwrap_or(Uuid::max()))
+        .bind(limit)
+        .bind(sight.user.map(|id| id.0))
+        .bind(sight.project.map(|id| id.0));
+    let query = match spec {
+        Some(id) => query.bind(id.0),
+        None => query,
+    };
+    query.fetch_all::<Row>().await?.into_iter().map(Sandbox::try_from).collect()
+}
+
+/// All sandboxes that have not ended, in the order of the index that holds them alone.
+pub(crate) async fn not_ended(session: &mut Session) -> Result<Vec<Sandbox>, StoreError> {
+    let rows: Vec<Row> = session
+        .query("SELECT * FROM sandboxes WHERE state <> 'ended' ORDER BY spec_id")
+        .fetch_all()
+        .await?;
+    rows.into_iter().map(Sandbox::try_from).collect()
+}

@@ -1,0 +1,95 @@
+//! Somebody who watches: reads a stream as it comes, and notes when each event was there.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use sse_stream::SseByteStream;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::fleet::http::Connection;
+use crate::fleet::server::TOKEN;
+use crate::fleet::worker::micros_of_the_clock;
+
+/// How long the last events are waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// From when each event was there until it was seen, in ms.
+    pub(super) took_ms: Vec<f64>,
+    /// Events that came twice, or before the one before.
+    pub(super) disorder: u64,
+    newest: HashMap<Uuid, u64>,
+}
+
+/// An event of a worker; the control API's own have no sandbox.
+#[derive(Deserialize)]
+struct Event {
+    sandbox_id: Option<Uuid>,
+    seq: u64,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(default)]
+    message: String,
+}
+
+/// An open stream.
+pub(super) struct Subscriber {
+    seen: watch::Receiver<Seen>,
+    _reads: AbortOnDropHandle<()>,
+}
+
+impl Subscriber {
+    pub(super) async fn open(address: SocketAddr, path: &str) -> Result<Self> {
+        let mut connection = Connection::open(address, TOKEN).await?;
+        let body = connection.stream(path).await?;
+        let (sees, seen) = watch::channel(Seen::default());
+        let reads = tokio::spawn(async move {
+            let _kept = connection;
+            let mut frames = SseByteStream::new(body.into_data_stream());
+            while let Some(Ok(frame)) = frames.next().await {
+                let Some(data) = frame.data else { continue };
+                sees.send_modify(|seen| {
+                    // What cannot be read is missing in the end.
+                    if let Err(error) = seen.note(&data) {
+                        eprintln!("an event cannot be read: {error:#}: {data}");
+                    }
+                });
+            }
+        });
+        Ok(Self { seen, _reads: AbortOnDropHandle::new(reads) })
+    }
+
+    /// Waits until so many events came; what came.
+    pub(super) async fn until(mut self, events: u64) -> Result<Seen> {
+        let enough = self.seen.wait_for(|seen| seen.took_ms.len() as u64 >= events);
+        if let Ok(seen) = tokio::time::timeout(PATIENCE, enough).await {
+            return Ok(seen.context("a stream ended")?.clone());
+        }
+        // What is missing now is counted as lost.
+        Ok(self.seen.borrow().clone())
+    }
+}
+
+impl Seen {
+    fn note(&mut self, data: &str) -> Result<()> {
+        let event: Event = serde_json::from_str(data)?;
+        let Some(sandbox) = event.sandbox_id else { return Ok(()) };
+        let at: u128 = event.data.message.split(' ').next().unwrap_or_default().parse()?;
+        let micros = u32::try_from(micros_of_the_clock()?.saturating_sub(at))?;
+        self.took_ms.push(f64::from(micros) / 1e3);
+        let before = self.newest.insert(sandbox, event.seq).unwrap_or_default();
+        self.disorder += u64::from(event.seq != before + 1);
+        Ok(())
+    }
+}
