@@ -77,9 +77,9 @@ pub(crate) fn of(event: &Event, sandbox: Option<SandboxId>, rehearsal: bool) -> 
             passing(format!("agent {} is up, with {model}", agent.version))
         }
         Event::AgentResumed(resumed) => notable(match resumed.rung {
-            ResumeRung::Transcript => "the worker was restarted; the agent goes on where it was",
-            ResumeRung::SameSession => "the worker was restarted; the agent is asked again",
-            ResumeRung::FreshSession => "the worker was restarted; a fresh agent begins the phase",
+            ResumeRung::Transcript => "a new process; the agent goes on where it was",
+            ResumeRung::SameSession => "a new process; the agent is asked again",
+            ResumeRung::FreshSession => "a new process; a fresh agent begins the phase",
         }),
         Event::AgentMessage(said) => passing(&said.content.text),
         Event::AgentThinking(_) => passing("thinking"),

@@ -99,7 +99,7 @@ impl Health {
             match stop.run_until_cancelled(self.beat(signals)).await {
                 None => return,
                 // What the control API took to answer is no pause of ours.
-                Some(None) => clocks.rest(Instant::now(), SystemTime::now()),
+                Some(None) => clocks.rest(Instant::now()),
                 Some(Some(arrival)) => {
                     if self.arrivals.send(arrival).await.is_err() {
                         return;

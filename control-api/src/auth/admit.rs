@@ -52,7 +52,7 @@ pub(crate) enum AuthError {
     #[error("`{0}` in the path is not an id")]
     NoId(String),
     /// The store failed.
-    #[error("the token could not be looked up")]
+    #[error("the token could not be looked up, or the deed not be noted; nothing was done")]
     Store(#[from] StoreError),
 }
 

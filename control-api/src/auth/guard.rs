@@ -1,5 +1,5 @@
-//! The one door: every request passes here before its handler, and what people change is noted here
-//! after it.
+//! The one door: every request passes here before its handler, and what people change is noted here,
+//! before it is done and after.
 //!
 //! What holds: what a person or guardian does other than read is done to its end and noted in the
 //! audit log, also when the client hangs up, and also when it is refused. It is noted before it is done,

@@ -17,7 +17,14 @@ pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, Inge
         Run::lock(&mut write, sandbox, now).await?.ok_or(IngestError::UnknownSandbox(sandbox))?;
     let spec = run.spec.id;
     let acked = run.sandbox.acked_seq;
-    let fresh = arrived.fresh(run.sandbox.generation, acked)?;
+    let fresh = match arrived.fresh(run.sandbox.generation, acked) {
+        Ok(fresh) => fresh,
+        Err(refused) => {
+            // It is told out of what may still be under way to the disk, in this very transaction.
+            write.commit().await?;
+            return Err(refused);
+        }
+    };
     let Some(last) = fresh.last() else {
         let ended = run.sandbox.state == SandboxState::Ended;
         // What it was taken in with may still be under way to the disk, in this very transaction.

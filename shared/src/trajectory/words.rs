@@ -13,7 +13,7 @@ pub(super) fn of(event: &Event) -> Option<String> {
         }
         Event::PhaseStarted(_) => "the phase begins".to_owned(),
         Event::AgentStarted(agent) => format!("agent up, attempt {}", agent.attempt),
-        Event::AgentResumed(_) => "the worker was restarted and took the work up".to_owned(),
+        Event::AgentResumed(_) => "a new process took the work up".to_owned(),
         Event::AgentMessage(said) if said.parent_tool_use_id.is_none() => {
             format!("says: {}", said.content.text)
         }

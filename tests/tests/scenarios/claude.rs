@@ -185,7 +185,7 @@ async fn what_took_too_long_goes_on_in_a_fresh_process_and_the_second_time_begin
     let answers = [Answer::Speak(vec![read]), Answer::Hang, Answer::Hang];
     let mut scene = Scene::with(Playbook::new().with(Phase::Requirements, answers)).await;
     // Long beside what a phase takes whose model answers.
-    scene.system.set("PHASE_TIMEOUT", "15").set("MAX_ATTEMPTS", "3");
+    scene.system.set("PHASE_TIMEOUT", "40").set("MAX_ATTEMPTS", "3");
     let run = scene.launch().await.expect_code(0);
 
     is_a_complete_summary(&run.summary(), "claude");

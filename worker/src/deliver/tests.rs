@@ -167,10 +167,7 @@ impl Scene {
     }
 
     async fn problem(&mut self) -> DeliverProblem {
-        tokio::time::timeout(PATIENCE, self.problems.recv())
-            .await
-            .expect("a problem told within 10 s")
-            .unwrap()
+        tokio::time::timeout(PATIENCE, self.problems.recv()).await.expect("a problem told").unwrap()
     }
 }
 

@@ -95,9 +95,10 @@ impl Clocks {
         Self { period, last: (now, wall), jump: None }
     }
 
-    /// The time until the next look counts from here.
-    pub(super) const fn rest(&mut self, now: Instant, wall: SystemTime) {
-        self.last = (now, wall);
+    /// The time until the next look counts from here. A wall clock that was set meanwhile shows then.
+    pub(super) fn rest(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.last.0);
+        self.last = (now, self.last.1 + passed);
     }
 
     /// The last jump, if there was one. To be asked once each period.

@@ -43,11 +43,13 @@ pub(super) struct PhaseTally {
     pub(super) failure: Option<Failure>,
     /// Why a conversation that took too long was begun again in a fresh process: once in a phase.
     pub(super) kept: Option<String>,
+    /// The conversation of the agent that was started last.
+    pub(super) session: Option<Uuid>,
 }
 
 impl PhaseTally {
     pub(super) const fn new(started: Instant) -> Self {
-        Self { started, cost_usd: 0.0, failure: None, kept: None }
+        Self { started, cost_usd: 0.0, failure: None, kept: None, session: None }
     }
 
     pub(super) fn duration_ms(&self) -> u64 {

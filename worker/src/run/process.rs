@@ -82,6 +82,7 @@ impl Run<'_> {
                     Some(Running { agent, silent_since: None, subagents: BTreeSet::new() });
                 self.wakes.facts = Some(facts);
                 self.conversation = Some(started.session_id);
+                self.tally.session = Some(started.session_id);
                 self.pulse(Some("the agent is up".to_owned()));
                 self.record(Event::AgentStarted(AgentStarted {
                     attempt: self.attempt.as_ref().map_or(1, |attempt| attempt.number),
@@ -109,6 +110,7 @@ impl Run<'_> {
 
     /// What it means that an agent did not start.
     pub(super) fn not_started(&mut self, error: &StartError) -> Result<RunEvent, SpoolError> {
+        self.tally.session = None;
         let why = format!("The agent could not be started: {}.", with_causes(error));
         if lasts(error) {
             return Ok(self.over(Outcome::AgentError, why));

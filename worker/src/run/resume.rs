@@ -2,8 +2,8 @@
 //!
 //! What holds: an attempt whose time ran out, by whatever limit, is followed once in a phase by one in
 //! the same conversation under a fresh process: often only the process or its connection hung. What
-//! hangs there again gets a fresh conversation. The best rung that carries is taken, and which one that
-//! was is an event. A transcript is there: the conversation goes on, and we say so to the agent, since a
+//! hangs there again gets a fresh conversation (a worker that was started again does not know of the
+//! first time; the attempts bound it). The best rung that carries is taken; which one is an event. A transcript is there: the conversation goes on, and we say so to the agent, since a
 //! resumed one does nothing by itself. None is there (it died before its first word): the same question
 //! under the same session id. The conversation cannot be taken up, or its transcript is gone: a fresh
 //! one, from the last accepted phase. Messages that no agent has seen come behind the question in any
@@ -68,7 +68,7 @@ impl Run<'_> {
     pub(super) fn keep_conversation(&mut self, phase: Phase) {
         let timed_out = |failure: &&Failure| failure.reason == RetryReason::TimedOut;
         let Some(failure) = self.tally.failure.as_ref().filter(timed_out) else { return };
-        let Some(session_id) = self.conversation else { return };
+        let Some(session_id) = self.tally.session else { return };
         let is_first = self.tally.kept.is_none();
         if is_first && transcript(&self.config.agent_dir(), session_id).is_some() {
             self.tally.kept = Some(failure.message.clone());
@@ -93,8 +93,8 @@ impl Run<'_> {
 
 fn not_again(why: &str) -> String {
     format!(
-        "Why it was interrupted: {why} Do not repeat the step that hung: choose another way, or leave \
-         it out."
+        "Why it was interrupted: {why} Do not repeat the step that hung, whatever was said above: choose \
+         another way, or leave it out."
     )
 }
 

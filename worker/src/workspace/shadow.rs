@@ -207,7 +207,11 @@ impl Shadow {
         listed: &BTreeSet<PathBuf>,
     ) -> Vec<FileEdited> {
         let mut input = Vec::new();
-        for path in hinted.iter().filter(|path| !listed.contains(*path)) {
+        // Git refuses the whole question for one path behind a link.
+        let asked = |path: &&PathBuf| {
+            !listed.contains(*path) && !beside::is_beyond_a_link(&self.clone, path)
+        };
+        for path in hinted.iter().filter(asked) {
             input.extend_from_slice(path.as_os_str().as_bytes());
             input.push(0);
         }

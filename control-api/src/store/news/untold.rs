@@ -62,7 +62,8 @@ pub(crate) async fn written_behind(
     let about = written.into_iter().flat_map(|(spec, sandbox)| {
         [Some(spec), sandbox.map(|id| reported_by(SandboxId(id)))].into_iter().flatten()
     });
-    Ok(Written { about: is_all.then(|| about.collect()), mark: mark.max(until) })
+    // Not the greater of the two: a restored database may count from lower on.
+    Ok(Written { about: is_all.then(|| about.collect()), mark: until })
 }
 
 /// The position of the newest message that no worker has got yet, by sandbox.
