@@ -8,7 +8,7 @@
 //!   it, so whatever it had started, also in sessions of their own, descends from us by then.
 //! - SIGTERM, SIGINT and SIGHUP are passed on, each time; after the first, nothing is started again.
 //! - Orphans are reaped as they end: this may be process 1 of a container.
-//! - When we end, however, the worker is asked to end (parent-death signal).
+//! - When we end, however, the worker ends (parent-death signal), without a report: nobody asked.
 //! - Our own environment holds no secret ([`hide`]).
 //!
 //! Deliberately absent: what a run is. The worker folds its spool and inbox and goes on by itself.

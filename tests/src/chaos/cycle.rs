@@ -107,7 +107,7 @@ async fn do_it(world: &mut World, strike: &Strike, spec: SpecId) -> Result<()> {
             }
         }
         Deed::KillPlace => {
-            victims::kill_at_once(&victims::of_the_sandbox(&root));
+            victims::signal(&victims::of_the_sandbox(&root), Signal::KILL);
         }
         Deed::KillApi => {
             world.kill_api().await?;
@@ -115,7 +115,7 @@ async fn do_it(world: &mut World, strike: &Strike, spec: SpecId) -> Result<()> {
             world.start_api(false).await?;
         }
         Deed::KillBoth => {
-            victims::kill_at_once(&victims::of_the_sandbox(&root));
+            victims::signal(&victims::of_the_sandbox(&root), Signal::KILL);
             world.kill_api().await?;
             tokio::time::sleep(broken).await;
             world.start_api(false).await?;

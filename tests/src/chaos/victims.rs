@@ -24,13 +24,6 @@ pub(super) fn worker(root: &Path) -> Option<Process> {
     of_the_sandbox(root).into_iter().find(|one| is(one, WORKER))
 }
 
-/// Kills them as a power cut would: none of them sees another's end. Killed one by one, a worker could
-/// still hear that its supervisor is gone, and report that it was asked to end.
-pub(super) fn kill_at_once(processes: &[Process]) {
-    signal(processes, Signal::STOP);
-    signal(processes, Signal::KILL);
-}
-
 /// Sends a signal to each. How many got it.
 pub(super) fn signal(processes: &[Process], signal: Signal) -> usize {
     processes.iter().filter(|one| one.signal(signal)).count()

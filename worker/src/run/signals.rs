@@ -1,5 +1,9 @@
 //! SIGTERM, SIGINT and SIGHUP: the first asks the run to end, the second, or [`DRAIN_MAX`], ends it.
 //!
+//! What holds: nobody asked when it is only our supervisor that is gone. Then the run is broken off at
+//! once and without a report, as if we had been killed as well: that the place is lost is found, what is
+//! in the spool is delivered, and another goes on. A report would call it cancelled.
+//!
 //! Deliberately absent: SIGHUP where it was ignored when we were started, which is what `nohup` is for.
 
 use std::time::Duration;
@@ -12,7 +16,7 @@ use super::drain::SETTLE_MAX;
 use super::ending::FLUSH_AFTER_SIGNAL_MAX;
 use super::saved::{SAVE_AFTER_SIGNAL_MAX, WORK_AFTER_SIGNAL_MAX};
 use crate::agent::STOP_MAX;
-use crate::supervise::hangup;
+use crate::supervise::{hangup, parent};
 
 /// How long a run may take to end after the first signal: the sum of what it then does.
 pub(super) const DRAIN_MAX: Duration = Duration::from_secs(13);
@@ -55,6 +59,13 @@ impl Signals {
                 _ = interrupt.recv() => "SIGINT",
                 () = hangup.next() => "SIGHUP",
             };
+            if parent::is_gone() {
+                tracing::error!(
+                    name,
+                    "whoever started this worker is gone; it ends without a report"
+                );
+                return second.cancel();
+            }
             tracing::info!(name, "asked to end by a signal");
             first.cancel();
             tokio::select! {

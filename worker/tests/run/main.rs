@@ -8,6 +8,7 @@ mod documents;
 mod exits;
 mod full_disk;
 mod hidden;
+mod orphaned;
 mod repository;
 mod revoked;
 mod starts;
