@@ -19,6 +19,7 @@ use crate::exit;
 const ENVIRONMENT: &str = "\
 Environment:
   ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN  key for the model; one is enough
+                          (runs of `serve` have it with --own-keys only)
   SPECWRIGHT_TOKEN        token for --server
   SPECWRIGHT_OWNER_TOKEN  owner token for `serve` [default: made at first start]
   SPECWRIGHT_SEAL_KEY     keys that seal credentials, newest first: 32 bytes as
@@ -313,6 +314,11 @@ pub(crate) struct ServeArgs {
     /// administrators only]
     #[arg(long)]
     pub(crate) local_repositories: bool,
+    /// Give every user's runs here this process's own keys: GITHUB_TOKEN, SSH_AUTH_SOCK,
+    /// ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN [default: only what `specwright credential set`
+    /// keeps]
+    #[arg(long)]
+    pub(crate) own_keys: bool,
     /// Requests that one token may send, in the long run [default: 100]
     #[arg(long, value_name = "PER_SECOND", env = "SPECWRIGHT_REQUESTS_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) requests: Option<u32>,

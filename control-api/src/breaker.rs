@@ -24,11 +24,11 @@ pub(crate) async fn open(
     if counted.starts >= u64::from(settings.starts_max) {
         return Ok(Some(format!(
             "{} sandboxes were asked for in the last {} s (at most {} are); find out why they end, \
-             then reset the spec's breaker",
-            counted.starts, settings.starts_window_s, settings.starts_max
+             then `specwright reset-breaker {}`",
+            counted.starts, settings.starts_window_s, settings.starts_max, spec.id
         )));
     }
-    Ok(spent(counted.cost_micro_usd, settings))
+    Ok(spent(counted.cost_micro_usd, spec, settings))
 }
 
 /// Why a run under way is to end; `None`: it may go on.
@@ -42,16 +42,17 @@ pub(crate) async fn overspent(
         return Ok(None);
     }
     let counted = store::start::counted(session, spec.id, now).await?;
-    Ok(spent(counted.cost_micro_usd, settings))
+    Ok(spent(counted.cost_micro_usd, spec, settings))
 }
 
-fn spent(cost_micro_usd: i64, settings: &Settings) -> Option<String> {
+fn spent(cost_micro_usd: i64, spec: &Spec, settings: &Settings) -> Option<String> {
     let most = settings.spend_max_usd?;
     (cost_micro_usd >= micro_usd(most)).then(|| {
         format!(
             "the spec's runs have cost {:.2} US dollars (at most {most:.2} are); raise \
-             `spend_max_usd` or reset the spec's breaker",
-            usd(cost_micro_usd)
+             `spend_max_usd`, or `specwright reset-breaker {}`",
+            usd(cost_micro_usd),
+            spec.id
         )
     })
 }

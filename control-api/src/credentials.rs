@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::id::{ProjectId, SandboxId, SpecId};
 use specwright_shared::redact::Redactor;
+use specwright_shared::wire::access::UserView;
 use specwright_shared::wire::credential::{CredentialKind, Entrusted};
 
 use crate::app::App;
 use crate::auth::{SealError, Sealed};
 use crate::store::credential::Holder;
+use crate::store::user::OWNER_ID;
 use crate::store::{self, Session, StoreError};
 
 /// How many redactors are kept: more than workers report to one control API at once.
@@ -31,16 +33,37 @@ pub(crate) enum EntrustError {
     Store(#[from] StoreError),
 }
 
-/// What the run of a spec is entrusted with.
+/// What the run of a spec is entrusted with: of its owner nothing any more, when the owner is disabled
+/// or has left the project.
 pub(crate) async fn entrusted(
     app: &App,
     session: &mut Session,
     spec: SpecId,
 ) -> Result<Entrusted, EntrustError> {
+    of_run(app, session, spec, Owner::Entitled).await
+}
+
+/// When an owner's credentials count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// To be handed out: as long as the owner may read in the project.
+    Entitled,
+    /// To be taken out of what is reported: also later, as a run under way may have them.
+    Anyone,
+}
+
+async fn of_run(
+    app: &App,
+    session: &mut Session,
+    spec: SpecId,
+    whose: Owner,
+) -> Result<Entrusted, EntrustError> {
     let mut entrusted = Entrusted::default();
     let Some(spec) = store::spec::find(session, spec).await? else { return Ok(entrusted) };
     let mut found = store::credential::list(session, Holder::Project(spec.project_id)).await?;
-    if let Some(owner) = store::user::named(session, &spec.owner).await? {
+    if let Some(owner) = store::user::named(session, &spec.owner).await?
+        && (whose == Owner::Anyone || is_entitled(session, &owner, spec.project_id).await?)
+    {
         found.extend(store::credential::list(session, Holder::User(owner.id)).await?);
     }
     for credential in found {
@@ -61,6 +84,18 @@ pub(crate) async fn entrusted(
         *place = Some(opened.map_err(|why| EntrustError::Sealed { kind, why })?);
     }
     Ok(entrusted)
+}
+
+/// Whether this user is there and belongs to the project; the machine's owner belongs to each.
+async fn is_entitled(
+    session: &mut Session,
+    user: &UserView,
+    project: ProjectId,
+) -> Result<bool, StoreError> {
+    if user.disabled_at.is_some() {
+        return Ok(false);
+    }
+    Ok(user.id == OWNER_ID || store::member::role(session, project, user.id).await?.is_some())
 }
 
 /// Redactors that know what a worker was entrusted with, the newest generation of each
@@ -84,7 +119,7 @@ impl Redactors {
         let mut session = app.store.read().await?;
         let redactor = match store::sandbox::find(&mut session, sandbox).await? {
             Some(sandbox) => {
-                let entrusted = entrusted(app, &mut session, sandbox.spec_id).await?;
+                let entrusted = of_run(app, &mut session, sandbox.spec_id, Owner::Anyone).await?;
                 if entrusted.is_empty() {
                     app.redactor.clone()
                 } else {

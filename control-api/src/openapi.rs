@@ -70,7 +70,7 @@ pub(crate) fn document() -> Value {
             "securitySchemes": {
                 "token": {
                     "type": "http", "scheme": "bearer",
-                    "description": "A person's or a program's token (`specwright token new`).",
+                    "description": "A person's or a program's token (`specwright token create`).",
                 },
                 "sandbox": {
                     "type": "http", "scheme": "bearer",

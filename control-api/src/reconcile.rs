@@ -5,7 +5,8 @@
 //! What holds: of all control APIs on one database one at a time does a duty ([`claim`]); those that
 //! look at a machine's processes are done once on each machine. A round is bounded; what it did and
 //! what it failed with can be read (`GET /duties`). Each duty runs by its timer, and at once when it
-//! is nudged on its own control API; the timer is what is relied on.
+//! is nudged on its own control API; the timer is what is relied on. One run that cannot be read or
+//! changed keeps no round from the others ([`tally`]).
 
 mod claim;
 pub(crate) mod gone_sandboxes;
@@ -16,6 +17,7 @@ mod old_events;
 mod orphans;
 mod overdue_messages;
 pub(crate) mod presence;
+mod tally;
 mod unstarted;
 
 #[cfg(test)]

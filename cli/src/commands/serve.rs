@@ -2,9 +2,11 @@
 //!
 //! Holds: what it prints is true: the store is open and requests are answered. An address that others
 //! can reach is listened on only with a token that someone chose. Local sandboxes outlive it; the next
-//! control API on the same database finds them.
+//! control API on the same database finds them. No run has a key of this process unless `--own-keys`
+//! says so ([`keys`]).
 
 mod files;
+mod keys;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -64,6 +66,9 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     log::redact(Redactor::new(known));
     if args.log == Format::Json {
         settings.environment.push(("LOG_FORMAT".into(), "json".into()));
+    }
+    if !args.own_keys {
+        keys::keep(&mut settings.environment);
     }
     settings.public_url = args.public_url;
     settings.local_repositories = args.local_repositories;

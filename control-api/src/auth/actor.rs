@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use specwright_shared::id::{ProjectId, SandboxId, TokenId, UserId};
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::TokenKind;
 use specwright_shared::wire::problem::{Problem, ProblemType};
 use uuid::Uuid;
@@ -30,6 +31,8 @@ pub(crate) struct Person {
     pub(crate) kind: TokenKind,
     /// The only project that the token opens.
     pub(crate) scope: Option<ProjectId>,
+    /// When the token ends by itself.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Person {
@@ -41,6 +44,7 @@ impl Person {
             token: None,
             kind: TokenKind::Admin,
             scope: None,
+            expires_at: None,
         }
     }
 
@@ -59,6 +63,7 @@ impl From<Bearer> for Person {
             token: Some(bearer.token),
             kind: bearer.kind,
             scope: bearer.project,
+            expires_at: bearer.expires_at,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! What holds: what a person or guardian does other than read is done to its end and noted in the
 //! audit log, also when the client hangs up, and also when it is refused. It is noted before it is done,
 //! and what came of it after: who is killed in between leaves a line that says so. A stream ends soon after
-//! its token was revoked, or its reader lost the right to read.
+//! its token was revoked, or its reader lost the right to read; a page that waited is not given then.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
 use specwright_shared::id::{SandboxId, TokenId};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::{AuditEntry, Deed};
@@ -83,7 +83,12 @@ pub(crate) async fn guard(
     };
     let left = match gate.app.limiter.take(class, key, 1, Instant::now()) {
         Ok(left) => left,
-        Err(too_fast) => return Answer(too_fast).into_response(),
+        Err(too_fast) => {
+            let left = too_fast.left;
+            let mut refused = Answer(too_fast).into_response();
+            left.tell(refused.headers_mut());
+            return refused;
+        }
     };
     let judged = gate.judge(&actor, named.id.as_deref()).await;
     request.extensions_mut().insert(actor.clone());
@@ -92,7 +97,14 @@ pub(crate) async fn guard(
             gate.done_and_noted(person, named, judged, request, next).await
         }
         Actor::Person(_) => match judged {
-            Ok(about) => gate.while_allowed(next.run(request).await, hash, about),
+            Ok(about) => {
+                let waits = waits(request.uri());
+                let response = next.run(request).await;
+                match gate.still_allowed(waits, &hash, named.id.as_deref()).await {
+                    Ok(()) => gate.while_allowed(response, hash, about),
+                    Err(error) => Answer(error).into_response(),
+                }
+            }
             Err(error) => Answer(error).into_response(),
         },
         Actor::Sandbox(_) => match judged {
@@ -102,6 +114,11 @@ pub(crate) async fn guard(
     };
     left.tell(response.headers_mut());
     response
+}
+
+/// Whether a page is asked for that may come much later than the question.
+fn waits(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|one| one.starts_with("wait_ms=")))
 }
 
 /// Who brings a token with this hash; its use is noted.
@@ -162,6 +179,27 @@ impl Gate {
                 let project = judge(&mut session, person, deed, thing).await?;
                 Ok(About { thing: id, project })
             }
+        }
+    }
+
+    /// Judges again after a wait, as the right to read may have gone meanwhile. A database that is away
+    /// for a moment takes nobody's rights.
+    async fn still_allowed(
+        &self,
+        waited: bool,
+        hash: &[u8; 32],
+        id: Option<&str>,
+    ) -> Result<(), AuthError> {
+        if !waited {
+            return Ok(());
+        }
+        let judged = async {
+            let actor = who(&self.app, hash, self.app.now()).await?;
+            self.judge(&actor, id).await
+        };
+        match judged.await {
+            Ok(_) | Err(AuthError::Store(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

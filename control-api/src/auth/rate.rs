@@ -84,7 +84,7 @@ impl Class {
     }
 }
 
-/// Permits were taken: what is left, for the answer's headers.
+/// What a bucket has left, for the answer's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
     class: Class,
@@ -97,13 +97,14 @@ pub(crate) struct Left {
 /// There were not enough permits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this token sends more than {} {what} a second in the long run; the next may come in {} s",
-    rate.per_second,
+    "this token sends more than {} {} a second in the long run; the next may come in {} s",
+    left.rate.per_second,
+    if left.class == Class::Events { "events" } else { "requests" },
     wait.as_secs_f64().ceil().max(1.0)
 )]
 pub(crate) struct TooFast {
-    what: &'static str,
-    rate: Rate,
+    /// What is there: not enough.
+    pub(crate) left: Left,
     pub(crate) wait: Duration,
 }
 
@@ -202,11 +203,21 @@ impl Limiter {
         let bucket = buckets.by_token.entry((class, token)).or_insert(full);
         bucket.refill(rate, now);
         let per_second = f64::from(rate.per_second.max(1));
+        let left = |permits: f64| Left {
+            class,
+            rate,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and the burst, which is a u32"
+            )]
+            remaining: permits as u32,
+            full_in: Duration::from_secs_f64((f64::from(rate.burst) - permits) / per_second),
+        };
         if bucket.permits < price {
             bucket.refused += 1;
             let wait = Duration::from_secs_f64((price - bucket.permits) / per_second);
-            let what = if class == Class::Events { "events" } else { "requests" };
-            return Err(TooFast { what, rate, wait });
+            return Err(TooFast { left: left(bucket.permits), wait });
         }
         if bucket.refused > 0 {
             tracing::warn!(
@@ -216,15 +227,7 @@ impl Limiter {
             bucket.refused = 0;
         }
         bucket.permits -= price;
-        let full_in =
-            Duration::from_secs_f64((f64::from(rate.burst) - bucket.permits) / per_second);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and the burst, which is a u32"
-        )]
-        let remaining = bucket.permits as u32;
-        Ok(Left { class, rate, remaining, full_in })
+        Ok(left(bucket.permits))
     }
 }
 

@@ -40,11 +40,12 @@ const fn remedy(kind: ProblemType) -> &'static str {
             "Wait as long as `Retry-After` says, and send it again."
         }
         P::NoSealKey => {
-            "Start the control API with a seal key (`SPECWRIGHT_SEAL_KEY` or `SPECWRIGHT_SEAL_KEY_FILE`)."
+            "Start the control API with the seal key that the credentials were sealed with, or with a first one where there is none (`SPECWRIGHT_SEAL_KEY_FILE` or `SPECWRIGHT_SEAL_KEY`; several, the newest first, while keys are rotated); or set the credential that `detail` names anew."
         }
-        P::TimedOut | P::Unavailable => {
-            "Wait (`Retry-After` says how long, where it stands), and send it again."
+        P::TimedOut => {
+            "Read the thing again first: what was asked for may have been done by then. Send it again only if it was not."
         }
+        P::Unavailable => "Wait as long as `Retry-After` says, and send it again.",
         P::Internal => {
             "Give the operator the `x-request-id` of the answer: the log has the details under it."
         }

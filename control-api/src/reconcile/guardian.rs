@@ -8,6 +8,7 @@ use specwright_shared::guardian::{Judged, propose};
 use specwright_shared::phase::SandboxState;
 use specwright_shared::trajectory::Fold;
 
+use super::tally::Tally;
 use crate::app::App;
 use crate::intervene::{Done, Guardian, InterveneError, intervene, settings_of};
 use crate::store::sandbox::Sandbox;
@@ -23,11 +24,11 @@ pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
     let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
     drop(session);
-    let mut did = 0;
+    let mut tally = Tally::default();
     for sandbox in sandboxes.iter().filter(|sandbox| sandbox.state == SandboxState::Active) {
-        did += u64::from(look(app, sandbox).await?);
+        tally.add(sandbox.id, look(app, sandbox).await);
     }
-    Ok(did)
+    tally.end()
 }
 
 async fn look(app: &App, sandbox: &Sandbox) -> Result<bool, StoreError> {

@@ -10,6 +10,7 @@ use specwright_shared::trajectory::Fold;
 use specwright_shared::wire::event::{Event, OutcomeSeen};
 use specwright_shared::wire::intervention::Assessment;
 
+use super::tally::Tally;
 use crate::app::App;
 use crate::run::Run;
 use crate::store::intervention::Stored;
@@ -24,11 +25,11 @@ pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
     let due = store::intervention::to_judge(&mut session, now).await?;
     drop(session);
-    let mut did = 0;
+    let mut tally = Tally::default();
     for intervention in due {
-        did += u64::from(judge(app, &intervention, now).await?);
+        tally.add(intervention.view.sandbox_id, judge(app, &intervention, now).await);
     }
-    Ok(did)
+    tally.end()
 }
 
 async fn judge(app: &App, intervention: &Stored, now: Timestamp) -> Result<bool, StoreError> {

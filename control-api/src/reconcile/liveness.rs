@@ -3,9 +3,11 @@
 //!
 //! What holds: the verdict and the step are made by pure functions of `shared` from what the store
 //! says; a step and its row are one transaction, so that a round that is broken off neither repeats
-//! nor forgets one. Ending comes last: the intent is stored first, and who finds it there goes on.
+//! nor forgets one. Ending comes last: the intent is stored first, and who finds it there goes on; what
+//! the place had left is delivered before the run is over ([`salvage`]).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use specwright_shared::id::{MessageId, ProjectId, SandboxId};
 use specwright_shared::liveness::policy::{Action, History, is_alarming, outcome, policy};
@@ -16,10 +18,12 @@ use specwright_shared::wire::event::{Event, SandboxJudged};
 use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageText, NewMessage};
 use uuid::Uuid;
 
+use super::tally::Tally;
 use crate::app::{Api, App};
 use crate::breaker;
+use crate::problem::chain;
 use crate::run::Run;
-use crate::sandboxes::lost;
+use crate::sandboxes::salvage;
 use crate::store::liveness::{Standing, Watched};
 use crate::store::sandbox::Sandbox;
 use crate::store::{self, Session, StoreError, Write};
@@ -27,7 +31,10 @@ use crate::store::{self, Session, StoreError, Write};
 /// Who speaks in the messages of a step.
 const SENDER: &str = "liveness";
 /// How long such a message is worth anything.
-const WORTH: std::time::Duration = std::time::Duration::from_secs(600);
+const WORTH: Duration = Duration::from_secs(600);
+/// How long an end is left to those who are woken by it, before it is begun again: longer than a try to
+/// deliver what was left.
+const ENDING: Duration = Duration::from_secs(45);
 
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
@@ -35,20 +42,21 @@ pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
     let standings = store::liveness::standings(&mut session).await?;
     let mut settings = HashMap::new();
+    let mut tally = Tally::default();
     let mut to_look_at = Vec::new();
     for sandbox in sandboxes {
         let Some(standing) = standings.get(&sandbox.id) else { continue };
-        let settings = settings_of(app, &mut session, standing.project, &mut settings).await?;
-        if !is_as_before(app, &sandbox, standing, &settings) {
-            to_look_at.push(sandbox.id);
+        match settings_of(app, &mut session, standing.project, &mut settings).await {
+            Ok(settings) if is_as_before(app, &sandbox, standing, &settings) => {}
+            Ok(_) => to_look_at.push(sandbox.id),
+            Err(error) => tally.add(sandbox.id, Err(error)),
         }
     }
     drop(session);
-    let mut did = 0;
     for sandbox in to_look_at {
-        did += u64::from(look(app, sandbox, &mut settings).await?);
+        tally.add(sandbox, look(app, sandbox, &mut settings).await);
     }
-    Ok(did)
+    tally.end()
 }
 
 /// Whether there is nothing to note and nothing to do: most of a large fleet, most of the time.
@@ -102,6 +110,10 @@ async fn look(
     let found = store::sandbox::find(&mut session, id).await?;
     let Some(sandbox) = found.filter(|found| found.ended_at.is_none()) else { return Ok(false) };
     let sandbox = &sandbox;
+    // Its worker is gone, and what runs in its place is not to be ended.
+    if salvage::is_under_way(app, sandbox) {
+        return Ok(false);
+    }
     let Some(spec) = store::spec::find(&mut session, sandbox.spec_id).await? else {
         return Ok(false);
     };
@@ -110,9 +122,11 @@ async fn look(
         return Ok(false);
     };
     let verdict = verdict(app, sandbox, &settings, now);
+    let mut ended_before = None;
     let (history, alarm_since) = if is_alarming(verdict.kind) {
         let since = watched.alarm_since.unwrap_or(now);
         let steps = store::liveness::steps(&mut session, sandbox.id).await?;
+        ended_before = steps.iter().rfind(|(_, step)| *step == Action::End).map(|(at, _)| *at);
         (history(&steps, &watched, since, now), Some(since))
     } else {
         (History::default(), None)
@@ -132,16 +146,32 @@ async fn look(
     if action.is_none() && watched.verdict == Some(verdict.kind) {
         return Ok(false);
     }
+    let ends = action == Some(Action::End);
+    if ends && ended_before.is_some_and(|at| now.since(at) < ENDING) {
+        return Ok(false);
+    }
     let step = Step { sandbox, watched: &watched, verdict: &verdict, action, alarm_since, now };
     if !step.write(app).await? {
         return Ok(false);
     }
-    if action == Some(Action::End) {
-        app.provider.end(app, sandbox.id, sandbox.place.as_ref()).await;
-        // It counts as what the first step that asked for it said.
-        lost::end_unreported(app, sandbox.id, Outcome::Lost, &because(&verdict)).await?;
+    if ends {
+        let place = sandbox.place.as_ref();
+        app.provider.end(app, sandbox.id, place).await;
+        // Who watches the worker sees its end and delivers what it left; once that was in vain, we do.
+        let is_watched = app.provider.observes(sandbox.id);
+        if ended_before.is_some() || !is_watched || !app.provider.has_rest(app, sandbox.id, place) {
+            app.tasks.spawn(end(app.clone(), sandbox.id, because(&verdict)));
+        }
     }
     Ok(true)
+}
+
+/// Ends a run whose place was ended, beside the rounds: what it had left may take minutes to deliver.
+async fn end(app: App, sandbox: SandboxId, because: String) {
+    // It counts as what the first step that asked for it said.
+    if let Err(error) = salvage::then_end(&app, sandbox, Outcome::Lost, &because).await {
+        tracing::error!(%sandbox, error = chain(&error), "a run could not be ended");
+    }
 }
 
 fn history(
@@ -181,7 +211,7 @@ impl Step<'_> {
         let id = self.sandbox.id;
         let mut write = app.store.write().await?;
         let Some(mut run) = Run::lock(&mut write, id, self.now).await? else { return Ok(false) };
-        if run.sandbox.ended_at.is_some() {
+        if run.sandbox.ended_at.is_some() || salvage::is_under_way(app, &run.sandbox) {
             return Ok(false);
         }
         // It may have been heard since the look: then that is to be judged, with the next one.

@@ -10,16 +10,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use specwright_shared::id::SandboxId;
+use specwright_shared::id::{EventId, SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::SpecStatus;
 use specwright_shared::time::Timestamp;
+use specwright_shared::wire::event::{Event, ExecutionFailed, RawEvent};
+use uuid::Uuid;
 
+use super::tally::Tally;
 use crate::app::App;
 use crate::auth::SandboxToken;
 use crate::execution;
 use crate::problem::chain;
 use crate::sandboxes::Start;
+use crate::store::event::Recorded;
 use crate::store::{self, StoreError};
 
 /// How long who asked for a sandbox may take to make its place: longer than the request may
@@ -36,26 +40,52 @@ pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let specs = store::start::without_sandbox(&mut session).await?;
     let sandboxes = store::start::unstarted(&mut session, now, silent_since(now)).await?;
     drop(session);
-    let mut did = 0;
+    let mut tally = Tally::default();
     for id in specs {
-        let mut write = app.store.write().await?;
-        let Some(mut spec) = store::spec::lock(&mut write, id).await? else { continue };
-        if spec.sandbox_id.is_none() && spec.status == SpecStatus::Executing {
-            spec.status = SpecStatus::Failed;
-            spec.reason = Some(Outcome::Lost);
-            spec.message = Some(NO_SANDBOX.to_owned());
-            spec.updated_at = now;
-            store::spec::save(&mut write, &spec).await?;
-            write.commit().await?;
-            did += 1;
-        }
+        tally.add(id, fail(app, id, now).await);
     }
     if app.makes_places() && app.provider.places_outlive_us() {
         for sandbox in sandboxes {
-            did += u64::from(make(app, sandbox).await?);
+            tally.add(sandbox, make(app, sandbox).await);
         }
     }
-    Ok(did)
+    tally.end()
+}
+
+/// Fails a spec that still executes without a sandbox, and says so to who follows it.
+async fn fail(app: &App, id: SpecId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut write = app.store.write().await?;
+    let Some(mut spec) = store::spec::lock(&mut write, id).await? else { return Ok(false) };
+    if spec.sandbox_id.is_some() || spec.status != SpecStatus::Executing {
+        return Ok(false);
+    }
+    spec.status = SpecStatus::Failed;
+    spec.reason = Some(Outcome::Lost);
+    spec.message = Some(NO_SANDBOX.to_owned());
+    spec.updated_at = now;
+    spec.events += 1;
+    let report = Event::ExecutionFailed(ExecutionFailed {
+        outcome: Outcome::Lost,
+        failed_phase: Some(spec.current_phase),
+        message: NO_SANDBOX.to_owned(),
+        // Of a sandbox, and there is none.
+        cost_usd: 0.0,
+        duration_ms: 0,
+    });
+    let report = RawEvent {
+        seq: 0,
+        id: EventId(Uuid::now_v7()),
+        kind: report.kind().to_owned(),
+        at: now,
+        phase: Some(spec.current_phase),
+        trace_id: None,
+        data: report.data(),
+    };
+    let recorded = vec![Recorded::new(spec.events, None, &report)];
+    store::event::insert(&mut write, id, recorded, now).await?;
+    store::spec::save(&mut write, &spec).await?;
+    write.commit().await?;
+    Ok(true)
 }
 
 /// Makes the place of a sandbox that was asked for, if nobody else is at it. Boxed, because a place

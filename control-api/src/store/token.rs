@@ -24,6 +24,7 @@ pub(crate) struct Bearer {
     pub(crate) name: String,
     pub(crate) kind: TokenKind,
     pub(crate) project: Option<ProjectId>,
+    pub(crate) expires_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
 }
 
@@ -80,6 +81,7 @@ struct BearerRow {
     user_name: String,
     kind: String,
     project_id: Option<Uuid>,
+    expires_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
 }
 
@@ -114,7 +116,7 @@ pub(crate) async fn bearer(
     let row: Option<BearerRow> = session
         .query(
             "SELECT tokens.id, tokens.user_id, users.name AS user_name, tokens.kind,
-                    tokens.project_id, tokens.last_used_at
+                    tokens.project_id, tokens.expires_at, tokens.last_used_at
              FROM tokens
              JOIN users ON users.id = tokens.user_id
              WHERE tokens.hash = $1
@@ -133,6 +135,7 @@ pub(crate) async fn bearer(
             name: row.user_name,
             kind: word(TABLE, &row.kind)?,
             project: row.project_id.map(ProjectId),
+            expires_at: row.expires_at.map(Into::into),
             last_used_at: row.last_used_at.map(Into::into),
         })
     })

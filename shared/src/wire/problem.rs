@@ -62,7 +62,7 @@ problem_types! {
     Fenced = 409, "fenced", "A newer generation of this sandbox took over";
     /// The sandbox has ended; nothing more is taken.
     SandboxEnded = 409, "sandbox-ended", "The sandbox has ended";
-    /// A sequence number was left out; `expected` says which comes next.
+    /// A sequence number was left out; `seq` says which comes next.
     SequenceGap = 409, "sequence-gap", "A sequence number is missing";
     /// An event of a known type has a wrong body; `seq` says which.
     InvalidEvent = 422, "invalid-event", "An event's body does not fit its type";
@@ -79,12 +79,13 @@ problem_types! {
     RateLimited = 429, "rate-limited", "Too many requests";
     /// Guardians have done enough to this sandbox for now; `Retry-After` says when the next is taken.
     InterventionTooSoon = 429, "intervention-too-soon", "Guardians have done enough for now";
-    /// Credentials cannot be kept: this control API has no key to seal them with.
+    /// Credentials cannot be kept or opened: this control API has no key for them, or a wrong one.
     NoSealKey = 409, "no-seal-key", "Credentials cannot be kept here";
     /// Took longer than the route allows.
     TimedOut = 503, "timed-out", "The request took too long";
-    /// The database is away or busy; `Retry-After` says when to come again.
-    Unavailable = 503, "unavailable", "The store cannot be reached just now";
+    /// The database is away or busy, or a run's credentials cannot be opened just now, so that its events
+    /// cannot be cleaned of them; `Retry-After` says when to come again.
+    Unavailable = 503, "unavailable", "This cannot be done just now";
     /// A fault of ours; the log has the details under the same request id.
     Internal = 500, "internal", "Something went wrong on our side";
 }

@@ -20,8 +20,9 @@ async fn what_is_said_before_the_worker_is_there_or_while_its_stream_is_cut_arri
     let api = api.await.unwrap();
     let (system, repository) = (System::with_claude(&api), Repository::with_files(sample::FILES));
     let proxy = FaultProxy::start(vec![]).await.unwrap();
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--public-url", &proxy.url()]
-        .map(str::to_owned);
+    let public = proxy.url();
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--own-keys", "--json", "--public-url", &public];
     let mut server = system.start(system.root(), arguments);
     let started = server
         .line("the address", |line| {

@@ -41,7 +41,7 @@ async fn the_example_with_a_model_makes_one_intervention_that_the_agent_hears() 
     let api = MessagesApi::start(script).await.unwrap();
     let mut system = System::with_claude(&api);
     let repository = Repository::with_files(sample::FILES);
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--json"];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--own-keys", "--json"];
     let mut server = system.start(system.root(), serve);
     let url = server
         .line("its address", |line| {

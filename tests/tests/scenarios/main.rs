@@ -24,6 +24,7 @@ mod mends;
 mod model;
 mod old_events;
 mod outcomes;
+mod own_keys;
 mod readiness;
 mod reading;
 mod receipts;

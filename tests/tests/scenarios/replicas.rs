@@ -39,7 +39,7 @@ struct Replica {
 async fn replica(system: &System, database: &str, balancer: &Balancer) -> Replica {
     let public = balancer.url();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--database", database];
-    let arguments = arguments.into_iter().chain(["--public-url", public.as_str()]);
+    let arguments = arguments.into_iter().chain(["--own-keys", "--public-url", public.as_str()]);
     let mut process = system.start(system.root(), arguments);
     let started = process
         .line("the address", |line| {

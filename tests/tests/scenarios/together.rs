@@ -202,7 +202,8 @@ pub(crate) async fn serve(system: &System) -> (Running, Client) {
 
 /// The same at an address.
 pub(crate) async fn serve_at(system: &System, address: &str) -> (Running, Client) {
-    let mut server = system.start(system.root(), ["serve", "--listen", address, "--json"]);
+    let arguments = ["serve", "--listen", address, "--own-keys", "--json"];
+    let mut server = system.start(system.root(), arguments);
     let started = server
         .line("the address", |line| {
             let line: serde_json::Value = serde_json::from_str(line).ok()?;

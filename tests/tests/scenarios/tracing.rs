@@ -36,8 +36,8 @@ impl Served {
     async fn by(system: &mut System) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         system.set("SPECWRIGHT_OWNER_TOKEN", OWNER);
-        let arguments =
-            ["serve", "--listen", "127.0.0.1:0", "--local-repositories", "--log", "json", "--json"];
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--local-repositories", "--own-keys"];
+        let arguments = arguments.into_iter().chain(["--log", "json", "--json"]);
         let mut server = system.start(system.root(), arguments);
         let url = server
             .line("the address", |line| {

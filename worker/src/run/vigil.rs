@@ -40,7 +40,7 @@ const OPEN_MAX: usize = 64;
 pub(super) struct Vigil {
     open: Vec<OpenCall>,
     loops: Loops,
-    /// The agent's last line.
+    /// The agent's last line; what it says of a message of ours is none.
     line_at: Option<Instant>,
     /// That, or our last question to it.
     heard: Option<Instant>,
@@ -117,6 +117,10 @@ impl Vigil {
         now: Instant,
         limit: Duration,
     ) -> Option<LoopDetected> {
+        // The CLI answers our own message so, also when its model hangs: no sign of work.
+        if matches!(fact, Fact::Lifecycle { .. } | Fact::Replayed { .. }) {
+            return None;
+        }
         (self.line_at, self.heard) = (Some(now), Some(now));
         self.state = match fact {
             Fact::ApiRetry { error_status: Some(429), .. } => WorkerState::WaitingUsageLimit,

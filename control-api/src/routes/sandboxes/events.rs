@@ -14,7 +14,7 @@ use crate::auth::{Class, TooFast};
 use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
 use crate::ingest::IngestError;
-use crate::problem::{Refusal, impl_answer};
+use crate::problem::{Refusal, chain, impl_answer};
 
 impl Refusal for IngestError {
     fn kind(&self) -> ProblemType {
@@ -40,6 +40,10 @@ impl Refusal for IngestError {
     }
 }
 
+/// When to come again while a credential cannot be opened, so that what is reported cannot be cleaned
+/// of it: until an operator has given back the key, which takes minutes. Nothing is lost meanwhile.
+const KEY_AWAY: Duration = Duration::from_secs(10);
+
 /// Why events were not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EventsError {
@@ -56,7 +60,8 @@ impl Refusal for EventsError {
         match self {
             Self::Ingest(error) => error.kind(),
             Self::TooFast(error) => error.kind(),
-            Self::Entrust(_) => ProblemType::Internal,
+            Self::Entrust(EntrustError::Store(_)) => ProblemType::Internal,
+            Self::Entrust(_) => ProblemType::Unavailable,
         }
     }
 
@@ -70,7 +75,8 @@ impl Refusal for EventsError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooFast(error) => error.retry_after(),
-            Self::Ingest(_) | Self::Entrust(_) => None,
+            Self::Entrust(EntrustError::NoKey | EntrustError::Sealed { .. }) => Some(KEY_AWAY),
+            Self::Ingest(_) | Self::Entrust(EntrustError::Store(_)) => None,
         }
     }
 }
@@ -86,7 +92,15 @@ pub(crate) async fn handler(
     let taken = take(&app, id, batch, events).await;
     match &taken {
         Ok(_) => app.metrics.batch_taken(events),
-        Err(error) => app.metrics.batch_refused(error.kind()),
+        Err(error) => {
+            if let EventsError::Entrust(EntrustError::NoKey | EntrustError::Sealed { .. }) = error {
+                tracing::warn!(
+                    sandbox = %id, error = chain(error),
+                    "what a worker reports waits in its spool: it cannot be cleaned of the run's keys"
+                );
+            }
+            app.metrics.batch_refused(error.kind());
+        }
     }
     taken.map(Json)
 }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use specwright_shared::id::{ProjectId, TokenId, UserId};
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::{Deed, NewToken, TokenKind, TokenMade, TokenView};
 use specwright_shared::wire::problem::ProblemType;
 use uuid::Uuid;
@@ -28,6 +29,10 @@ pub(crate) enum CreateError {
     NoProject(ProjectId),
     #[error("`expires_at` has passed; give a later time or none")]
     TooLate,
+    #[error(
+        "`expires_at`: the token that asks ends at {0}, and one that it makes ends no later; give that time or a sooner one"
+    )]
+    Outlives(Timestamp),
     #[error("no random bytes can be had for a token")]
     Random(#[from] getrandom::Error),
     #[error("the token could not be stored")]
@@ -39,7 +44,7 @@ impl Refusal for CreateError {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::NotAdmin => ProblemType::Forbidden,
-            Self::AdminOfProject | Self::NoProject(_) | Self::TooLate => {
+            Self::AdminOfProject | Self::NoProject(_) | Self::TooLate | Self::Outlives(_) => {
                 ProblemType::InvalidRequest
             }
             Self::Random(_) | Self::Store(_) => ProblemType::Internal,
@@ -57,7 +62,8 @@ pub(crate) async fn handler(
     make(&app, &person, person.user, new).await
 }
 
-/// Makes a token of a user, as far as who asks may: no token makes a wider one than itself.
+/// Makes a token of a user, as far as who asks may: no token makes a wider one than itself, nor one
+/// that outlives it.
 pub(crate) async fn make(
     app: &App,
     by: &Person,
@@ -67,6 +73,11 @@ pub(crate) async fn make(
     let now = app.now();
     if new.expires_at.is_some_and(|at| at <= now) {
         return Err(CreateError::TooLate);
+    }
+    if let Some(end) = by.expires_at
+        && new.expires_at.is_none_or(|at| at > end)
+    {
+        return Err(CreateError::Outlives(end));
     }
     if new.kind == TokenKind::Admin {
         // The kind is in the body, where the guard does not look.

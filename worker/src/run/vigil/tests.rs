@@ -108,6 +108,42 @@ fn a_question_of_ours_is_no_line_of_the_agent() {
 }
 
 #[test]
+fn what_the_agent_says_of_a_message_of_ours_is_no_sign_of_work() {
+    use uuid::Uuid;
+
+    use crate::agent::LifecycleState;
+
+    let start = Instant::now();
+    let uuid = Uuid::nil();
+    let mut vigil = Vigil::default();
+    vigil.asked(start);
+    let waits = Fact::ApiRetry {
+        attempt: 1,
+        max_retries: 10,
+        retry_delay_ms: 1.0,
+        error_status: Some(429),
+        error: "rate_limit".into(),
+    };
+    vigil.saw(&Redactor::default(), &waits, start, SECOND);
+    let echoes = [
+        Fact::Lifecycle { uuid, state: LifecycleState::Queued },
+        Fact::Lifecycle { uuid, state: LifecycleState::Started },
+        Fact::Replayed { uuid },
+    ];
+    let mut pulse = crate::health::Pulse::default();
+    for echo in &echoes {
+        vigil.saw(&Redactor::default(), echo, start + SECOND * 59, SECOND);
+        vigil.tell(&mut pulse);
+        assert_eq!((pulse.line_at, vigil.at()), (Some(start), WorkerState::WaitingUsageLimit));
+    }
+    vigil.saw(&Redactor::default(), &Fact::Compacted, start, SECOND);
+    for echo in &echoes {
+        vigil.saw(&Redactor::default(), echo, start + SECOND * 59, SECOND);
+        assert_eq!(vigil.next(SILENCE, None).unwrap().0, start + SILENCE);
+    }
+}
+
+#[test]
 fn a_secret_across_the_cut_of_a_loops_evidence_leaves_no_part_of_itself() {
     let redactor = Redactor::new(["sk-ant-a-real-key".to_owned()]);
     for before in 280..=300 {
