@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::auth::{KnownSandboxes, Limiter, SealKeys, Vigils};
+use crate::auth::{KnownSandboxes, Limiter, OpenStreams, SealKeys, Vigils};
 use crate::credentials::Redactors;
 use crate::ingest::Intake;
 use crate::metrics::Metrics;
@@ -48,6 +48,8 @@ pub(crate) struct Api {
     pub(crate) known_sandboxes: KnownSandboxes,
     /// Judge those who read streams again.
     pub(crate) vigils: Vigils,
+    /// How many of them each has.
+    pub(crate) open_streams: OpenStreams,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) tails: Tails,
     pub(crate) metrics: Metrics,

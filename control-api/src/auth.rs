@@ -19,8 +19,10 @@ mod listen;
 mod owner_token;
 mod rate;
 mod seal;
+mod streams;
 mod token;
 mod vigil;
+mod waiting;
 
 pub(crate) use access::{Access, Thing};
 pub(crate) use actor::{About, Actor, Person};
@@ -33,5 +35,6 @@ pub(crate) use rate::{Class, Limiter, TooFast};
 pub use rate::{Rate, Rates};
 pub(crate) use seal::{SealError, Sealed};
 pub use seal::{SealFileError, SealKeyError, SealKeys};
+pub(crate) use streams::OpenStreams;
 pub(crate) use token::{SandboxToken, UserToken, hash};
 pub(crate) use vigil::Vigils;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use specwright_shared::wire::problem::{MEDIA_TYPE, Problem, ProblemType};
 
 use crate::store::StoreError;
@@ -25,6 +25,9 @@ pub(crate) trait Refusal: std::error::Error {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+
+    /// What more the head of the answer says.
+    fn tell(&self, _headers: &mut HeaderMap) {}
 
     /// The sequence number that goes with it.
     fn seq(&self) -> Option<u64> {
@@ -94,6 +97,7 @@ impl<E: Refusal + 'static> IntoResponse for Answer<E> {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
         }
+        self.0.tell(response.headers_mut());
         response
     }
 }

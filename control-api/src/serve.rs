@@ -139,6 +139,7 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         limiter: Limiter::new(config.rates),
         known_sandboxes: auth::KnownSandboxes::default(),
         vigils: auth::Vigils::default(),
+        open_streams: auth::OpenStreams::default(),
         wakes: Arc::clone(&store.wakes),
         intake: Intake::new(store.clone(), tasks.clone()),
         store,

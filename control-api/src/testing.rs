@@ -79,6 +79,13 @@ impl Running {
         Self::start(self.config.clone(), Arc::clone(&self.directory)).await
     }
 
+    /// The same with other settings.
+    pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Self::start(config, Arc::clone(&self.directory)).await
+    }
+
     async fn start(config: Config, directory: Arc<TempDir>) -> Self {
         rustls_provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,7 +4,7 @@
 //! What holds: what a person or guardian does other than read is done to its end and noted in the
 //! audit log, also when the client hangs up, and also when it is refused. It is noted before it is done,
 //! and what came of it after: who is killed in between leaves a line that says so. A stream ends soon after
-//! its token was revoked, or its reader lost the right to read; a page that waited is not given then.
+//! its token was revoked, or its reader lost the right to read; a page that waits is refused then.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{StatusCode, Uri};
 use specwright_shared::id::{SandboxId, TokenId};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::{AuditEntry, Deed};
@@ -23,7 +23,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::admit::{bearer, identify, judge};
-use super::vigil::Reading;
+use super::vigil::{JUDGE_AGAIN, Reading};
+use super::waiting::{waits, while_judged};
 use super::{About, Access, Actor, AuthError, Class, KnownSandboxes, Person, Thing};
 use crate::app::App;
 use crate::problem::{Answer, chain};
@@ -83,12 +84,7 @@ pub(crate) async fn guard(
     };
     let left = match gate.app.limiter.take(class, key, 1, Instant::now()) {
         Ok(left) => left,
-        Err(too_fast) => {
-            let left = too_fast.left;
-            let mut refused = Answer(too_fast).into_response();
-            left.tell(refused.headers_mut());
-            return refused;
-        }
+        Err(too_fast) => return Answer(too_fast).into_response(),
     };
     let judged = gate.judge(&actor, named.id.as_deref()).await;
     request.extensions_mut().insert(actor.clone());
@@ -99,26 +95,21 @@ pub(crate) async fn guard(
         Actor::Person(_) => match judged {
             Ok(about) => {
                 let waits = waits(request.uri());
-                let response = next.run(request).await;
-                match gate.still_allowed(waits, &hash, named.id.as_deref()).await {
-                    Ok(()) => gate.while_allowed(response, hash, about),
+                let judge = || gate.judge_again(&hash, named.id.as_deref());
+                match while_judged(next.run(request), waits, JUDGE_AGAIN, judge).await {
+                    Ok(response) => gate.while_allowed(gate.counted(response, hash), hash, about),
                     Err(error) => Answer(error).into_response(),
                 }
             }
             Err(error) => Answer(error).into_response(),
         },
         Actor::Sandbox(_) => match judged {
-            Ok(_) => next.run(request).await,
+            Ok(_) => gate.counted(next.run(request).await, hash),
             Err(error) => Answer(error).into_response(),
         },
     };
     left.tell(response.headers_mut());
     response
-}
-
-/// Whether a page is asked for that may come much later than the question.
-fn waits(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|one| one.starts_with("wait_ms=")))
 }
 
 /// Who brings a token with this hash; its use is noted.
@@ -182,25 +173,10 @@ impl Gate {
         }
     }
 
-    /// Judges again after a wait, as the right to read may have gone meanwhile. A database that is away
-    /// for a moment takes nobody's rights.
-    async fn still_allowed(
-        &self,
-        waited: bool,
-        hash: &[u8; 32],
-        id: Option<&str>,
-    ) -> Result<(), AuthError> {
-        if !waited {
-            return Ok(());
-        }
-        let judged = async {
-            let actor = who(&self.app, hash, self.app.now()).await?;
-            self.judge(&actor, id).await
-        };
-        match judged.await {
-            Ok(_) | Err(AuthError::Store(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+    /// The same from the beginning, as the token or the right to read may have gone meanwhile.
+    async fn judge_again(&self, hash: &[u8; 32], id: Option<&str>) -> Result<(), AuthError> {
+        let actor = who(&self.app, hash, self.app.now()).await?;
+        self.judge(&actor, id).await.map(drop)
     }
 
     /// What is asked for: what is to be done, to what.
@@ -275,12 +251,26 @@ impl Gate {
         }
     }
 
+    /// A stream, which counts among those of its token as long as it is open, or is refused; any other
+    /// answer as it is.
+    fn counted(&self, response: Response, token: [u8; 32]) -> Response {
+        if !is_stream(&response) {
+            return response;
+        }
+        match self.app.open_streams.one_more(token) {
+            Ok(counted) => response.map(|body| {
+                Body::from_stream(body.into_data_stream().inspect(move |_| {
+                    // Goes with the body.
+                    let _kept = &counted;
+                }))
+            }),
+            Err(too_many) => Answer(too_many).into_response(),
+        }
+    }
+
     /// A stream, which ends when its reader may no longer read; any other answer as it is.
-    fn while_allowed(self, response: Response, token: [u8; 32], about: About) -> Response {
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let (true, Access::Deed(deed)) =
-            (kind.is_some_and(|kind| kind.starts_with("text/event-stream")), self.access)
-        else {
+    fn while_allowed(&self, response: Response, token: [u8; 32], about: About) -> Response {
+        let (true, Access::Deed(deed)) = (is_stream(&response), self.access) else {
             return response;
         };
         let (deed, thing) = self.asked(deed, about.thing);
@@ -291,6 +281,11 @@ impl Gate {
         response
             .map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(refused))))
     }
+}
+
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
 async fn begin(app: &App, entry: &AuditEntry) -> Result<(), StoreError> {

@@ -104,8 +104,8 @@ pub(crate) struct Left {
 )]
 pub(crate) struct TooFast {
     /// What is there: not enough.
-    pub(crate) left: Left,
-    pub(crate) wait: Duration,
+    left: Left,
+    wait: Duration,
 }
 
 impl Refusal for TooFast {
@@ -116,10 +116,15 @@ impl Refusal for TooFast {
     fn retry_after(&self) -> Option<Duration> {
         Some(self.wait)
     }
+
+    fn tell(&self, headers: &mut HeaderMap) {
+        self.left.tell(headers);
+    }
 }
 
 impl Left {
     /// Says it in the answer (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers).
+    /// What refused a request said it before.
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
         let (name, Rate { per_second, burst }) = (self.class.word(), self.rate);
         let window = burst.div_ceil(per_second.max(1));
@@ -128,7 +133,7 @@ impl Left {
         let limit = format!("\"{name}\";r={};t={reset}", self.remaining);
         for (header, text) in [(POLICY, policy), (LIMIT, limit)] {
             if let Ok(value) = HeaderValue::from_str(&text) {
-                headers.insert(header, value);
+                headers.entry(header).or_insert(value);
             }
         }
     }
@@ -262,6 +267,26 @@ mod tests {
         assert!(limiter.take(Class::Person, Uuid::from_u128(2), 20, start).is_ok());
         // What no bucket could ever pay for is taken from a full one.
         assert!(limiter.take(Class::Person, Uuid::from_u128(3), 1000, start).is_ok());
+    }
+
+    #[test]
+    fn ten_thousand_events_a_second_are_held_to_what_the_defaults_say() {
+        let (limiter, token, start) = (Limiter::new(Rates::default()), Uuid::nil(), Instant::now());
+        let (mut taken, mut refused) = (0_u32, 0_u32);
+        // A minute of a hundred batches a second, of a hundred events each.
+        for batch in 0..6_000_u64 {
+            let now = start + Duration::from_millis(batch * 10);
+            match limiter.take(Class::Events, token, 100, now) {
+                Ok(_) => taken += 100,
+                Err(_) => refused += 100,
+            }
+        }
+        assert!((138_000..=140_000).contains(&taken), "20,000 at once and 2,000 a second: {taken}");
+        assert_eq!(taken + refused, 600_000);
+        // What it is told to wait for is enough for the same again.
+        let end = start + Duration::from_mins(1);
+        let wait = limiter.take(Class::Events, token, 2_000, end).unwrap_err().wait;
+        limiter.take(Class::Events, token, 2_000, end + wait).unwrap();
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{Actor, AuthError, Thing};
 use crate::app::App;
 
 /// How often it is judged again: a revocation takes effect within 5 seconds everywhere.
-const JUDGE_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const JUDGE_AGAIN: Duration = Duration::from_secs(2);
 
 /// What is judged again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

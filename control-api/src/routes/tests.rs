@@ -3,9 +3,11 @@
 mod access;
 mod audit;
 mod credentials;
+mod entrusted;
 mod guardian;
 mod health;
 mod hostile;
+mod reading;
 mod tokens;
 mod traces;
 

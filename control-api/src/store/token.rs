@@ -142,6 +142,27 @@ pub(crate) async fn bearer(
     .transpose()
 }
 
+/// How many tokens of a user open something, or would if the user were not disabled.
+pub(crate) async fn living(
+    session: &mut Session,
+    user: UserId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let (count,): (i64,) = session
+        .query(
+            "SELECT COUNT(*)
+             FROM tokens
+             WHERE user_id = $1
+               AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > $2)",
+        )
+        .bind(user.0)
+        .bind(now.as_utc())
+        .fetch_one()
+        .await?;
+    super::count(TABLE, count)
+}
+
 /// Notes a use.
 pub(crate) async fn note_use(
     write: &mut Write,

@@ -68,6 +68,12 @@ pub(crate) async fn named(
     Ok(row.map(Into::into))
 }
 
+/// Locks a user against everyone else who locks it, until the transaction ends.
+pub(crate) async fn lock(write: &mut Write, id: UserId) -> Result<(), StoreError> {
+    write.query("UPDATE users SET id = id WHERE id = $1").bind(id.0).execute().await?;
+    Ok(())
+}
+
 /// Users behind a cursor, oldest first.
 pub(crate) async fn list(
     session: &mut Session,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
+use http::HeaderMap;
 use specwright_shared::id::SandboxId;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Ack, Batch};
@@ -69,6 +70,12 @@ impl Refusal for EventsError {
         match self {
             Self::Ingest(error) => error.seq(),
             Self::TooFast(_) | Self::Entrust(_) => None,
+        }
+    }
+
+    fn tell(&self, headers: &mut HeaderMap) {
+        if let Self::TooFast(error) = self {
+            error.tell(headers);
         }
     }
 

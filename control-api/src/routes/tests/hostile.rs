@@ -77,6 +77,14 @@ async fn a_sandbox_that_floods_is_slowed_and_the_others_are_not() {
     }
     let seconds = u32::try_from(begin.elapsed().as_secs()).unwrap() + 1;
     assert!(slowed > 0 && taken <= 2000 + seconds, "{taken} taken, {slowed} slowed");
+    // It is told what it used up: events, not requests.
+    let path = format!("{}/api/v1/sandboxes/{}/events", api.base, flood.id);
+    let lines: Vec<_> = (1..=1000).map(|seq| event(seq, "x", None, json!({}))).collect();
+    let batch = json!({ "generation": 1, "events": lines });
+    let refused = api.http.post(path).bearer_auth(&flood.token).json(&batch).send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["ratelimit-policy"], "\"events\";q=2000;w=2000");
+    assert!(refused.headers()["ratelimit"].to_str().unwrap().starts_with("\"events\";r="));
     let line = calm.event("spec.progress", None, json!({ "message": "calm" }));
     calm.report(&[line]).await;
     api.end().await;

@@ -66,6 +66,58 @@ async fn a_token_is_shown_once_and_opens_nothing_after_its_end() {
 }
 
 #[tokio::test]
+async fn a_token_makes_none_that_outlives_it() {
+    let api = Running::with_waiting_worker().await;
+    let ada = user(&api, "ada").await;
+    let now = Timestamp::from(std::time::SystemTime::now());
+    // Far enough away that no run of this test sees one of them pass.
+    let [sooner, end, later] = [1, 2, 3].map(|hours| now.plus(Duration::from_secs(hours * 3600)));
+    let (_, short) = token(&api, &ada, json!({ "name": "short", "expires_at": end })).await;
+    for wanted in [json!({ "name": "x" }), json!({ "name": "x", "expires_at": later })] {
+        let (status, problem) = api.request("POST", "/api/v1/tokens", &short, Some(&wanted)).await;
+        assert_eq!((status, &problem["type"]), (422, &json!("invalid-request")), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("ends no later") && detail.contains(&end.to_string()), "{detail}");
+    }
+    for ends in [sooner, end] {
+        token(&api, &short, json!({ "name": "y", "expires_at": ends })).await;
+    }
+    let (_, list) = api.request("GET", "/api/v1/tokens", &ada, None::<&()>).await;
+    let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["of the test", "short", "y", "y"]);
+    // Who has no end makes such as have none.
+    token(&api, &ada, json!({ "name": "z" })).await;
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_tokens_and_one_that_is_revoked_makes_room() {
+    let api = Running::with_waiting_worker().await;
+    let ada = user(&api, "ada").await;
+    let mut last = String::new();
+    // With the one that makes them.
+    for _ in 1..200 {
+        (last, _) = token(&api, &ada, json!({ "name": "one more" })).await;
+    }
+    let ask = async || {
+        let new = json!({ "name": "too many" });
+        api.request("POST", "/api/v1/tokens", &ada, Some(&new)).await
+    };
+    let (status, problem) = ask().await;
+    assert_eq!((status, &problem["type"]), (409, &json!("illegal-transition")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("200 tokens"), "{problem}");
+    user(&api, "ben").await;
+    let revoke = format!("/api/v1/tokens/{last}");
+    assert_eq!(api.status("DELETE", &revoke, &ada, &Value::Null).await, 204);
+    // Of two at once one is the last.
+    let (one, two) = tokio::join!(ask(), ask());
+    let mut statuses = [one.0, two.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    api.end().await;
+}
+
+#[tokio::test]
 async fn a_project_keeps_an_owner_and_who_leaves_it_sees_nothing_of_it() {
     let api = Running::with_waiting_worker().await;
     let (ada, ben) = (user(&api, "ada").await, user(&api, "ben").await);
@@ -159,6 +211,9 @@ async fn a_token_that_sends_too_much_is_told_when_to_come_again() {
     assert!((5..=8).contains(&open), "{open} were taken");
     let refused = refused.unwrap();
     assert_eq!(refused["retry-after"], "1");
+    // Where they matter most. Less than one is left, so that it is not full for more than 4 seconds.
+    assert_eq!(refused["ratelimit-policy"], "\"person\";q=5;w=5");
+    assert_eq!(refused["ratelimit"], "\"person\";r=0;t=5");
     assert_eq!(refused["content-type"], "application/problem+json");
     assert_eq!(headers(&api, "/healthz", "").await.0, 200, "who asks whether we live is let in");
     api.end().await;

@@ -16,6 +16,10 @@ use crate::problem::{Refusal, impl_answer};
 use crate::store::token::NewRow;
 use crate::store::{self, StoreError};
 
+/// How many tokens of a user may be good at once: far more than a person has programs and machines, and
+/// a bound on what all of them together may send and keep open.
+pub(crate) const LIVING_MAX: u64 = 200;
+
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
@@ -33,6 +37,10 @@ pub(crate) enum CreateError {
         "`expires_at`: the token that asks ends at {0}, and one that it makes ends no later; give that time or a sooner one"
     )]
     Outlives(Timestamp),
+    #[error(
+        "this user has {LIVING_MAX} tokens that are neither revoked nor expired, which is the most; revoke one that is no longer used"
+    )]
+    TooMany,
     #[error("no random bytes can be had for a token")]
     Random(#[from] getrandom::Error),
     #[error("the token could not be stored")]
@@ -44,6 +52,7 @@ impl Refusal for CreateError {
         match self {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::NotAdmin => ProblemType::Forbidden,
+            Self::TooMany => ProblemType::IllegalTransition,
             Self::AdminOfProject | Self::NoProject(_) | Self::TooLate | Self::Outlives(_) => {
                 ProblemType::InvalidRequest
             }
@@ -90,10 +99,15 @@ pub(crate) async fn make(
     }
     let token = UserToken::generate()?;
     let mut write = app.store.write().await?;
+    // Or of two at once each would be the last one that there is room for.
+    store::user::lock(&mut write, user).await?;
     let of = store::user::find(&mut write, user).await?.ok_or(CreateError::NotFound(user))?;
     if let Some(project) = new.project_id {
         let role = store::member::role(&mut write, project, user).await?;
         role.ok_or(CreateError::NoProject(project))?;
+    }
+    if store::token::living(&mut write, user, now).await? >= LIVING_MAX {
+        return Err(CreateError::TooMany);
     }
     let view = TokenView {
         id: TokenId(Uuid::now_v7()),

@@ -74,6 +74,11 @@ async fn a_token_opens_until_it_is_revoked_expired_or_its_user_disabled(store: &
     assert!(token::bearer(&mut write, &hash, expired).await.unwrap().is_none());
     assert!(token::bearer(&mut write, &[8; 32], now()).await.unwrap().is_none());
 
+    user::lock(&mut write, user).await.unwrap();
+    assert_eq!(token::living(&mut write, user, now()).await.unwrap(), 1);
+    assert_eq!(token::living(&mut write, user, expired).await.unwrap(), 0, "it has expired");
+    assert_eq!(token::living(&mut write, OWNER_ID, now()).await.unwrap(), 0, "it is not theirs");
+
     user::set_disabled(&mut write, user, Some(now())).await.unwrap();
     assert!(token::bearer(&mut write, &hash, now()).await.unwrap().is_none());
     user::set_disabled(&mut write, user, None).await.unwrap();
@@ -82,6 +87,7 @@ async fn a_token_opens_until_it_is_revoked_expired_or_its_user_disabled(store: &
     token::revoke(&mut write, view.id, now()).await.unwrap();
     token::revoke(&mut write, view.id, expired).await.unwrap();
     assert!(token::bearer(&mut write, &hash, now()).await.unwrap().is_none());
+    assert_eq!(token::living(&mut write, user, now()).await.unwrap(), 0, "it is revoked");
     let kept = token::list(&mut write, user, None, 9).await.unwrap();
     let wanted = TokenView { last_used_at: Some(now()), revoked_at: Some(now()), ..view };
     assert_eq!(kept, [wanted], "the first revocation stays");
