@@ -1,19 +1,21 @@
 //! The life of one control API: open the store, serve, end in order.
 
-use std::future::IntoFuture as _;
+mod connections;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use axum::serve::ListenerExt as _;
 use specwright_shared::redact::Redactor;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::connections::{Bounds, Connections};
 use crate::app::{Api, App};
 use crate::auth::Limiter;
 use crate::config::Config;
@@ -28,8 +30,13 @@ use crate::sandboxes::{Provider, salvage};
 use crate::store::{self, Store, StoreError};
 use crate::{auth, reconcile, router};
 
-/// How long open requests may take to finish at shutdown.
-const FINISH: Duration = Duration::from_secs(10);
+/// How long open requests may take to finish at shutdown. With all that comes behind, a stop takes less
+/// than 10 seconds, after which some supervisors kill.
+const FINISH: Duration = Duration::from_secs(8);
+/// How long the tasks that they leave may take then: what was cut off ends at once, or it hangs.
+const BEHIND: Duration = Duration::from_secs(1);
+/// How long the database may take to be closed: nothing is lost when it is not.
+const CLOSE: Duration = Duration::from_millis(500);
 /// How long ended sandboxes may take to be noted at shutdown: a worker's time to report and leave
 /// after SIGTERM, and a little.
 const SANDBOXES_END: Duration = Duration::from_secs(12);
@@ -56,11 +63,12 @@ pub enum ServeError {
     Listen(#[source] io::Error),
 }
 
-/// Runs a control API on a listener until `shutdown`. Comes back when requests have finished (at most
-/// 10 seconds), all tasks have ended and the store is closed.
+/// Runs a control API on a listener until `shutdown`. Comes back when requests have finished, all tasks
+/// have ended and the store is closed, within 10 seconds; where its sandboxes are ended with it, their
+/// time comes before.
 ///
 /// # Errors
-/// [`ServeError`], when it cannot start or its socket breaks.
+/// [`ServeError`], when it cannot start.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
@@ -71,45 +79,33 @@ pub async fn serve(
     crate::wake::between::start(&app);
     reconcile::start(&app).await;
 
-    let stop_accepting = CancellationToken::new();
-    // A push goes out at once: the system would hold a second small one back for 40 ms.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection may be slow");
-        }
-    });
-    let mut server = Box::pin(
-        // Made into a service once: of a bare router every connection would get a copy of its table.
-        axum::serve(listener, router::build(app.clone()).into_make_service())
-            .with_graceful_shutdown(stop_accepting.clone().cancelled_owned())
-            .into_future(),
-    );
-    let ended = tokio::select! {
-        ended = &mut server => ended,
-        () = async {
-            shutdown.cancelled().await;
-            // What ends from here on is not to begin again.
-            app.makes_places.store(false, Ordering::Relaxed);
-            // While requests are still taken: the workers' last reports come as requests.
-            if ends_sandboxes {
-                end_own_sandboxes(&app).await;
-            }
-            app.shutdown.cancel();
-            stop_accepting.cancel();
-            tokio::time::sleep(FINISH).await;
-        } => {
-            tracing::warn!("requests did not finish at shutdown; they are cut off");
-            Ok(())
-        }
-    };
-    drop(server);
-    app.shutdown.cancel();
-    app.tasks.close();
-    if tokio::time::timeout(FINISH, app.tasks.wait()).await.is_err() {
-        tracing::warn!(left = app.tasks.len(), "tasks did not end at shutdown");
+    let router = router::build(app.clone());
+    let connections = Connections::take(listener, router, Bounds::usual());
+    shutdown.cancelled().await;
+    // What ends from here on is not to begin again.
+    app.makes_places.store(false, Ordering::Relaxed);
+    // While requests are still taken: the workers' last reports come as requests.
+    if ends_sandboxes {
+        end_own_sandboxes(&app).await;
     }
-    app.store.close().await;
-    ended.map_err(ServeError::Listen)
+    app.shutdown.cancel();
+    end(&connections, &app.tasks, Instant::now() + FINISH).await;
+    if tokio::time::timeout(CLOSE, app.store.close()).await.is_err() {
+        tracing::warn!("the database was in use until the end");
+    }
+    Ok(())
+}
+
+/// Lets requests finish until then, and what runs beside them a little longer.
+async fn end(connections: &Connections, tasks: &TaskTracker, by: Instant) {
+    if timeout_at(by, connections.finish()).await.is_err() {
+        tracing::warn!("requests did not finish at shutdown; they are cut off");
+        connections.cut();
+    }
+    tasks.close();
+    if timeout_at(by + BEHIND, tasks.wait()).await.is_err() {
+        tracing::warn!(left = tasks.len(), "tasks did not end at shutdown");
+    }
 }
 
 async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError> {
