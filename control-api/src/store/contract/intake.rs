@@ -19,6 +19,7 @@ use crate::store::{Session, Store, Write, sandbox, spec};
 
 pub(super) async fn what_is_kept_of_many(store: &Store) {
     many_are_locked_and_raised_together(store).await;
+    a_cost_that_cannot_be_counted_stays_at_the_most(store).await;
     who_is_locked_by_another_is_left_out(store).await;
     each_of_a_group_gets_the_answer_that_it_would_get_alone(store).await;
 }
@@ -82,6 +83,28 @@ async fn many_are_locked_and_raised_together(store: &Store) {
     }
     let read = sandbox::find(&mut session, other.1).await.unwrap().unwrap();
     assert_eq!((read.acked_seq, read.cost_micro_usd), (0, 0));
+}
+
+async fn a_cost_that_cannot_be_counted_stays_at_the_most(store: &Store) {
+    let (dear, fair) = (active(store).await, active(store).await);
+    for (count, cost) in [(1, 5), (2, i64::MAX), (3, 7), (4, i64::MAX)] {
+        let mut write = store.write().await.unwrap();
+        let (mut recorded, mut raised) = (Vec::new(), Raised::default());
+        for ((spec, sandbox), cost) in [(dear, cost), (fair, 1)] {
+            recorded.push((spec, Recorded::new(count, Some(sandbox), &said(count))));
+            raised.specs.insert(spec, (count, cost));
+            raised.sandboxes.insert(sandbox, (count, cost));
+        }
+        intake::enter(&mut write, &recorded, &raised, now(), now()).await.unwrap();
+        write.commit().await.unwrap();
+    }
+    let mut session = store.read().await.unwrap();
+    for ((id, of), cost) in [(dear, i64::MAX), (fair, 4)] {
+        let read = spec::find(&mut session, id).await.unwrap().unwrap();
+        assert_eq!((read.events, read.cost_micro_usd), (4, cost));
+        let read = sandbox::find(&mut session, of).await.unwrap().unwrap();
+        assert_eq!((read.acked_seq, read.cost_micro_usd), (4, cost));
+    }
 }
 
 async fn who_is_locked_by_another_is_left_out(store: &Store) {

@@ -104,6 +104,17 @@ pub(crate) struct Raised {
     pub(crate) sandboxes: BTreeMap<SandboxId, (u64, i64)>,
 }
 
+/// What something has cost with what is new of it. A cost that nobody ever had stays at the most that can
+/// be kept: the engines would refuse the sum, or make another kind of number of it, and whoever goes
+/// together with it would have to go alone.
+fn with_new_cost(table: &str) -> String {
+    format!(
+        "CASE WHEN {table}.cost_micro_usd > {most} - new.cost THEN {most}
+              ELSE {table}.cost_micro_usd + new.cost END",
+        most = i64::MAX
+    )
+}
+
 /// Everything in one statement: each costs a way to the server and back, and who waits for a commit
 /// waits for them all.
 static ENTER_POSTGRES: LazyLock<String> = LazyLock::new(|| {
@@ -114,32 +125,41 @@ static ENTER_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     ),
     counted AS (
         UPDATE specs
-        SET events = new.events, cost_micro_usd = specs.cost_micro_usd + new.cost, updated_at = $1
+        SET events = new.events, cost_micro_usd = {of_specs}, updated_at = $1
         FROM UNNEST($15, $16, $17) AS new (id, events, cost)
         WHERE specs.id = new.id
     )
     UPDATE sandboxes
-    SET acked_seq = new.acked, cost_micro_usd = sandboxes.cost_micro_usd + new.cost,
+    SET acked_seq = new.acked, cost_micro_usd = {of_sandboxes},
         lease_expires_at = $14
     FROM UNNEST($18, $19, $20) AS new (id, acked, cost)
-    WHERE sandboxes.id = new.id"
+    WHERE sandboxes.id = new.id",
+        of_specs = with_new_cost("specs"),
+        of_sandboxes = with_new_cost("sandboxes"),
     )
 });
 
-const RAISE_SPECS_SQLITE: &str = "
-    UPDATE specs
-    SET events = new.events, cost_micro_usd = specs.cost_micro_usd + new.cost, updated_at = $1
+static RAISE_SPECS_SQLITE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE specs
+    SET events = new.events, cost_micro_usd = {}, updated_at = $1
     FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS events, value ->> 2 AS cost
           FROM json_each($2)) AS new
-    WHERE specs.id = new.id";
+    WHERE specs.id = new.id",
+        with_new_cost("specs")
+    )
+});
 
-const RAISE_SANDBOXES_SQLITE: &str = "
-    UPDATE sandboxes
-    SET acked_seq = new.acked, cost_micro_usd = sandboxes.cost_micro_usd + new.cost,
-        lease_expires_at = $1
+static RAISE_SANDBOXES_SQLITE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE sandboxes
+    SET acked_seq = new.acked, cost_micro_usd = {}, lease_expires_at = $1
     FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS acked, value ->> 2 AS cost
           FROM json_each($2)) AS new
-    WHERE sandboxes.id = new.id";
+    WHERE sandboxes.id = new.id",
+        with_new_cost("sandboxes")
+    )
+});
 
 /// Stores events behind the newest ones of their specs, in order and without a hole, and what is raised
 /// by them; tells who waits for them. The caller holds the locks of all.
@@ -168,9 +188,9 @@ pub(crate) async fn enter(
     insert_in_parts(write, events, now).await?;
     let specs = specs.iter().map(|(id, new)| (id.0, *new));
     let sandboxes = sandboxes.iter().map(|(id, new)| (id.0, *new));
-    let update = write.query(RAISE_SPECS_SQLITE).bind(now.as_utc());
+    let update = write.query(&RAISE_SPECS_SQLITE).bind(now.as_utc());
     update.bind(as_json(specs)).execute().await?;
-    let update = write.query(RAISE_SANDBOXES_SQLITE).bind(lease_expires_at.as_utc());
+    let update = write.query(&RAISE_SANDBOXES_SQLITE).bind(lease_expires_at.as_utc());
     update.bind(as_json(sandboxes)).execute().await?;
     Ok(())
 }
