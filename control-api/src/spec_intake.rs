@@ -1,5 +1,7 @@
 //! A new spec, checked and stored: what `POST /specs` and `POST /specs/launch` share.
 
+mod inner;
+
 use std::path::Path;
 
 use specwright_shared::id::{ProjectId, SpecId};
@@ -36,6 +38,10 @@ pub(crate) enum IntakeError {
         "`repository` is on the control API's own machine, which only an administrator may name (or everyone, with `specwright serve --local-repositories`); give a URL like https://host/owner/name"
     )]
     NotYourMachine,
+    #[error(
+        "`repository` names the host `{0}`, which is, or may be, in the control API's own network; only an administrator may name one there (or everyone, with `specwright serve --local-repositories`); give a URL with a public host, written plainly, like https://host.example/owner/name"
+    )]
+    InnerHost(String),
     #[error("the spec could not be stored")]
     Store(#[from] StoreError),
 }
@@ -67,7 +73,7 @@ impl Refusal for IntakeError {
     fn kind(&self) -> ProblemType {
         match self {
             Self::NoProject(_) | Self::Repository(_) => ProblemType::InvalidRequest,
-            Self::NotYourMachine => ProblemType::Forbidden,
+            Self::NotYourMachine | Self::InnerHost(_) => ProblemType::Forbidden,
             Self::Store(_) => ProblemType::Internal,
         }
     }
@@ -75,14 +81,19 @@ impl Refusal for IntakeError {
 impl_answer!(IntakeError);
 
 /// Whether this person may have this repository planned for: who has a token has not therefore the run
-/// of the machine that the control API is on.
+/// of the machine that the control API is on, nor of the network that it is in.
 pub(crate) fn within_reach(app: &App, person: &Person, new: &NewSpec) -> Result<(), IntakeError> {
-    let everywhere = app.local_repositories || Deed::Administer.open_to(person.kind);
-    let local = new
-        .repository
-        .as_deref()
-        .is_some_and(|address| address.starts_with("file:") || !address.contains("://"));
-    if local && !everywhere { Err(IntakeError::NotYourMachine) } else { Ok(()) }
+    if app.local_repositories || Deed::Administer.open_to(person.kind) {
+        return Ok(());
+    }
+    let Some(address) = new.repository.as_deref() else { return Ok(()) };
+    if address.starts_with("file:") || !address.contains("://") {
+        return Err(IntakeError::NotYourMachine);
+    }
+    match inner::inner_host(address) {
+        Some(host) => Err(IntakeError::InnerHost(host.chars().take(80).collect())),
+        None => Ok(()),
+    }
 }
 
 /// Checks a new spec and stores it with its six phases, in a project where this person may do that.

@@ -257,6 +257,19 @@ async fn a_users_token_has_not_the_run_of_the_machine() {
         assert_eq!(status, 403);
         assert_eq!(api.post("/api/v1/specs", &spec).await.0, 201, "an administrator may");
     }
+    // Nor of the network that it is in.
+    for repository in ["http://127.0.0.1:5432/x", "https://10.0.0.1/x", "ssh://git@postgres/x"] {
+        let spec = json!({ "description": "x", "repository": repository });
+        let (status, problem) = api.request("POST", "/api/v1/specs", &ada, Some(&spec)).await;
+        assert_eq!((status, &problem["type"]), (403, &json!("forbidden")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("own network"), "{problem}");
+        let launch = json!({ "spec": spec });
+        let status = api.request("POST", "/api/v1/specs/launch", &ada, Some(&launch)).await.0;
+        assert_eq!(status, 403);
+        assert_eq!(api.post("/api/v1/specs", &spec).await.0, 201, "an administrator may");
+    }
+    let spec = json!({ "description": "x", "repository": "https://host.example/owner/name" });
+    assert_eq!(api.request("POST", "/api/v1/specs", &ada, Some(&spec)).await.0, 201);
     let (_, spec) =
         api.request("POST", "/api/v1/specs", &ada, Some(&json!({ "description": "x" }))).await;
     let execute = format!("/api/v1/specs/{}/execute", spec["id"].as_str().unwrap());
