@@ -36,6 +36,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A body as it came, as large as the route takes.
+#[derive(Debug)]
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Answer<Problem>;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        read(request, state).await.map(Self)
+    }
+}
+
 /// The bytes of a body, as many as the route takes.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Answer<Problem>> {
     Bytes::from_request(request, state).await.map_err(|rejection| {

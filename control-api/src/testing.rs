@@ -181,6 +181,15 @@ impl Running {
         self.request("POST", path, OWNER_TOKEN, Some(body)).await
     }
 
+    /// A number of `/metrics`, by its name and labels; 0 where there is none.
+    pub(crate) async fn number(&self, name: &str) -> f64 {
+        let request = self.http.get(format!("{}/metrics", self.base)).bearer_auth(OWNER_TOKEN);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let mut numbers = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = numbers.find(|(found, _)| *found == name);
+        found.map_or(0.0, |(_, number)| number.parse().unwrap())
+    }
+
     /// Launches an idea.
     pub(crate) async fn launch(&self, run: Value) -> Launched {
         let launch = serde_json::json!({

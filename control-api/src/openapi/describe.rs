@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::auth::{About, Person};
-use crate::extract::{Body, PackedBody, Params, PathId, PathName};
+use crate::extract::{Body, PackedBody, Params, PathId, PathName, Raw};
 use crate::trace::Trace;
 
 /// What is known about an operation.
@@ -162,7 +161,7 @@ impl<T: JsonSchema> Taken for PackedBody<T> {
     }
 }
 
-impl Taken for Bytes {
+impl Taken for Raw {
     fn describe(_: &mut SchemaGenerator, shape: &mut Shape) {
         shape.takes_bytes = true;
     }

@@ -2,12 +2,14 @@
 
 mod access;
 mod audit;
+mod bounds;
 mod credentials;
 mod entrusted;
 mod guardian;
 mod health;
 mod hostile;
 mod reading;
+mod tenants;
 mod tokens;
 mod traces;
 

@@ -122,3 +122,14 @@ pub(crate) async fn list(
     let rows: Vec<Row> = query.fetch_all().await?;
     rows.into_iter().map(AuditEntry::try_from).collect()
 }
+
+/// From here on no line is taken in any more.
+#[cfg(test)]
+pub(crate) async fn take_none(write: &mut Write) {
+    let trigger = write.query(
+        "CREATE TRIGGER audit_is_full
+         BEFORE INSERT ON audit
+         BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    );
+    trigger.execute().await.unwrap();
+}

@@ -1,10 +1,13 @@
 //! Several people on one server: each with a token, a project, and a key that nobody sees again.
 
-use specwright_control_api::client::Client;
+use specwright_control_api::client::{Client, SpecFilter};
 use specwright_tests::messages_api::{MessagesApi, Playbook};
 use specwright_tests::repository::{Contents, Repository};
 use specwright_tests::sample;
 use specwright_tests::system::{MODEL_KEY, Running, System};
+use specwright_tests::wait::{PATIENCE, wait_for};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::shape::{is_a_complete_summary, text};
 
@@ -93,6 +96,36 @@ async fn a_user_runs_on_a_key_that_the_server_keeps_and_others_see_nothing_of_it
     for token in &tokens {
         assert_eq!(data.holding(token), Vec::<&std::path::Path>::new());
     }
+}
+
+#[tokio::test]
+async fn a_deed_in_whose_middle_the_server_was_killed_stands_in_the_log_without_an_end() {
+    const TOKEN: &str = "0123456789-chosen-by-a-person";
+    let mut system = System::new();
+    system.set("SPECWRIGHT_OWNER_TOKEN", TOKEN);
+    let (server, url) = serve(&system).await;
+    let mut connection = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    // The rest of the body never comes.
+    let half = format!(
+        "POST /api/v1/specs HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"description\""
+    );
+    connection.write_all(half.as_bytes()).await.unwrap();
+    let begun = async |url: &str| {
+        let log = Client::new(url, TOKEN).unwrap().audit(None).await.unwrap();
+        log.into_iter().find(|entry| entry.route == "POST /api/v1/specs")
+    };
+    let line = wait_for("the deed in the log", PATIENCE, async || begun(&url).await).await;
+    assert_eq!((line.user.as_str(), line.status), ("owner", None), "{line:?}");
+    server.signal(rustix::process::Signal::KILL);
+    server.finish().await;
+
+    let (server, url) = serve(&system).await;
+    assert_eq!(begun(&url).await, Some(line), "nobody knows what came of it");
+    assert!(Client::new(&url, TOKEN).unwrap().specs(SpecFilter::default()).await.unwrap().is_empty());
+    server.signal(rustix::process::Signal::TERM);
+    server.finish().await.expect_code(0);
+    system.nothing_left().await;
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 //! The body is never unpacked here: what it would swell to is nobody's danger but its reader's.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -17,7 +16,7 @@ use specwright_shared::wire::sandbox::TranscriptSaved;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::extract::{Params, PathId};
+use crate::extract::{Params, PathId, Raw};
 use crate::problem::{Refusal, impl_answer};
 use crate::store::{self, StoreError};
 
@@ -67,7 +66,7 @@ pub(crate) async fn put_handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
     Params(query): Params<Query>,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Json<TranscriptSaved>, TranscriptError> {
     if !body.starts_with(&GZIP) {
         return Err(TranscriptError::NotGzip);

@@ -1,6 +1,8 @@
 //! The wrong side of the socket: a sandbox that lies, floods and bloats is refused, and harms nobody.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -8,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
 use serde_json::{Value, json};
+use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
 
 use crate::auth::{Rate, Rates};
 use crate::testing::worker::{Worker, event, token_of};
@@ -20,6 +23,21 @@ fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How many batches were refused for this, as the operator sees it.
+async fn refused_batches(api: &Running, problem: &str) -> f64 {
+    let name = format!("specwright_ingest_batches_refused_total{{problem=\"{problem}\"}}");
+    api.number(&name).await
+}
+
+/// How many posts of events were answered with this.
+async fn answered_events(api: &Running, status: u16) -> f64 {
+    let name = format!(
+        "specwright_requests_total{{method=\"POST\",route=\"/api/v1/sandboxes/{{id}}/events\",\
+         status=\"{status}\"}}"
+    );
+    api.number(&name).await
 }
 
 #[tokio::test]
@@ -38,6 +56,8 @@ async fn a_sandbox_cannot_speak_for_another_nor_for_what_it_was() {
     let own = format!("/api/v1/sandboxes/{}/events", mine.sandbox_id);
     let (status, problem) = api.request("POST", &own, &worker.token, Some(&batch)).await;
     assert_eq!((status, &problem["type"]), (409, &json!("fenced")));
+    assert_eq!(refused_batches(&api, "fenced").await, 1.0);
+    assert_eq!(answered_events(&api, 403).await, 1.0);
     for spec in [mine.spec.id, theirs.spec.id] {
         let (_, page) = api.get(&format!("/api/v1/specs/{spec}/events")).await;
         assert_eq!(page["items"], json!([]));
@@ -83,6 +103,7 @@ async fn a_sandbox_that_floods_is_slowed_and_the_others_are_not() {
     let batch = json!({ "generation": 1, "events": lines });
     let refused = api.http.post(path).bearer_auth(&flood.token).json(&batch).send().await.unwrap();
     assert_eq!(refused.status(), 429);
+    assert_eq!(refused_batches(&api, "rate-limited").await, f64::from(slowed) + 1.0);
     assert_eq!(refused.headers()["ratelimit-policy"], "\"events\";q=2000;w=2000");
     assert!(refused.headers()["ratelimit"].to_str().unwrap().starts_with("\"events\";r="));
     let line = calm.event("spec.progress", None, json!({ "message": "calm" }));
@@ -100,11 +121,23 @@ async fn bodies_without_end_deep_ones_and_bombs_are_refused_in_bounded_memory() 
     let before = resident_kib();
 
     // A gigabyte, in chunks, without saying so beforehand.
-    let chunk = Bytes::from(vec![b'['; 1024 * 1024]);
-    let chunks = stream::iter((0..1024).map(move |_| Ok::<_, std::io::Error>(chunk.clone())));
-    let endless = post().body(reqwest::Body::wrap_stream(chunks)).send().await;
-    // Refused while it is sent: the answer may find the sender still sending.
-    assert!(endless.is_err_and(|e| !e.is_timeout()) || true_413(&post).await);
+    let (chunk, sent) = (Bytes::from(vec![b'['; 1024 * 1024]), Arc::new(AtomicUsize::new(0)));
+    let counts = Arc::clone(&sent);
+    let chunks = stream::iter((0..1024).map(move |_| {
+        counts.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(chunk.clone())
+    }));
+    match post().body(reqwest::Body::wrap_stream(chunks)).send().await {
+        Ok(answer) => assert_eq!(answer.status(), 413),
+        // Refused while it was sent: the sender finds the connection closed.
+        Err(error) => assert!(!error.is_timeout() && !error.is_connect(), "{error}"),
+    }
+    // What buffers on the way hold, and far from all.
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(sent < 512, "{sent} MiB were taken");
+    // One just above the limit, sent whole, is read up to there and answered.
+    let answer = post().body(vec![b' '; BATCH_MAX_BYTES + 1]).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
 
     let deep =
         format!("{{\"generation\":1,\"events\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -130,64 +163,16 @@ async fn bodies_without_end_deep_ones_and_bombs_are_refused_in_bounded_memory() 
     let torn = post().header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0]).send().await;
     assert_eq!(torn.unwrap().status(), 422);
 
+    // All were counted: two of them by their size, at least, and those that do not read.
+    let (large, wrong) = (answered_events(&api, 413).await, answered_events(&api, 422).await);
+    assert!(large >= 2.0 && wrong >= 2.0, "{large} too large, {wrong} wrong");
+
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < GROWTH_MAX_KIB, "the process grew by {grown} KiB");
     // Whoever tried that can still do its work.
     let (_, page) = api.get(&format!("/api/v1/specs/{}/events", launched.spec.id)).await;
     assert!(page["items"].as_array().unwrap().len() <= 1);
     assert_eq!(token_of(&api, launched.sandbox_id).await, worker.token);
-    api.end().await;
-}
-
-/// A body just above the limit, sent whole.
-async fn true_413(post: &dyn Fn() -> reqwest::RequestBuilder) -> bool {
-    let body = vec![b' '; 5 * 1024 * 1024];
-    post().body(body).send().await.is_ok_and(|answer| answer.status() == 413)
-}
-
-#[tokio::test]
-async fn every_route_bounds_body_and_time() {
-    for route in super::super::table() {
-        let what = format!("{} {}", route.method, route.path);
-        assert!((1..=8 * 1024 * 1024).contains(&route.body_max), "{what}: {}", route.body_max);
-        let seconds = route.time_max.as_secs();
-        assert!((1..=60).contains(&seconds), "{what}: {seconds} s");
-    }
-    // What a body's limit says holds on every route that reads one.
-    let api = Running::with_waiting_worker().await;
-    let launched = api.launch(json!({})).await;
-    let token = token_of(&api, launched.sandbox_id).await;
-    for route in super::super::table() {
-        if route.method == "GET" || route.method == "DELETE" {
-            continue;
-        }
-        let own = route.access == crate::auth::Access::OwnSandbox;
-        let token = if own { token.as_str() } else { crate::testing::OWNER_TOKEN };
-        let id = match crate::auth::Thing::of(route.path) {
-            Some(crate::auth::Thing::Sandbox) => launched.sandbox_id.to_string(),
-            Some(crate::auth::Thing::Spec) => launched.spec.id.to_string(),
-            Some(crate::auth::Thing::Project) => launched.spec.project_id.to_string(),
-            _ => continue,
-        };
-        let path = route.path.replace("{id}", &id).replace("{name}", "github_token");
-        let path = if path.ends_with("/transcript") {
-            format!("{path}?session_id={}&generation=1", uuid::Uuid::nil())
-        } else {
-            path
-        };
-        let url = format!("{}{path}", api.base);
-        let body = vec![b' '; route.body_max + 1];
-        let request = api.http.request(route.method.clone(), url).bearer_auth(token).body(body);
-        // Refused before it was read whole: the sender may find the connection closed.
-        if let Ok(answer) = request.send().await {
-            let status = answer.status().as_u16();
-            let text = answer.text().await.unwrap_or_default();
-            let no_body_is_read = status < 300 || status == 404 || status == 409;
-            assert!(status == 413 || no_body_is_read, "{path}: {status} {text}");
-        }
-    }
-    let (status, _) = api.get("/api/v1/specs").await;
-    assert_eq!(status, 200);
     api.end().await;
 }
 
@@ -209,6 +194,26 @@ async fn ids_of_others_are_answered_like_ids_of_nothing() {
         let (_, absent) = get(format!("/api/v1/{collection}/{nothing}{below}")).await;
         assert_eq!(status, 404);
         assert_eq!(without(there, id.to_string()), without(absent, nothing.to_string()));
+    }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_cost_beyond_all_money_harms_nobody() {
+    let api = Running::with_waiting_worker().await;
+    let (dear, fair) = (api.launch(json!({})).await, api.launch(json!({})).await);
+    let mut liar = Worker::hello(&api, dear.sandbox_id).await;
+    let mut other = Worker::hello(&api, fair.sandbox_id).await;
+    for usd in [1.5, 1e300, 1e300, 2.5] {
+        let line = |cost_usd| json!({ "call_id": uuid::Uuid::now_v7(), "cost_usd": cost_usd, "counted_usd": cost_usd });
+        let lies = [liar.event("agent.model_call", None, line(usd))];
+        let true_one = [other.event("agent.model_call", None, line(0.25))];
+        tokio::join!(liar.report(&lies), other.report(&true_one));
+    }
+    for (spec, least, most) in [(dear.spec.id, 9e12, 1e13), (fair.spec.id, 1.0, 1.0)] {
+        let (status, spec) = api.get(&format!("/api/v1/specs/{spec}")).await;
+        let cost = spec["cost_usd"].as_f64().unwrap();
+        assert!(status == 200 && (least..=most).contains(&cost), "{spec}");
     }
     api.end().await;
 }

@@ -6,16 +6,6 @@ use super::access::{token, user};
 use crate::testing::worker::Worker;
 use crate::testing::{OWNER_TOKEN, Running, until};
 
-/// How many requests of a route wait for their answers, as the server counts them; the one that asks is
-/// among them.
-async fn open_requests(api: &Running) -> u64 {
-    let url = format!("{}/metrics", api.base);
-    let text = api.http.get(url).bearer_auth(OWNER_TOKEN).send().await.unwrap();
-    let text = text.text().await.unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("specwright_requests_open "));
-    line.unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_page_that_waits_is_refused_to_who_lost_the_right_to_read_meanwhile() {
     let api = Running::with_waiting_worker().await;
@@ -37,7 +27,11 @@ async fn a_page_that_waits_is_refused_to_who_lost_the_right_to_read_meanwhile() 
         let path = format!("{events}{path}{}", page["next"].as_str().unwrap());
         let page = api.request("GET", &path, token, None::<&()>);
         let meanwhile = async {
-            until("the page waits", async || (open_requests(&api).await == 2).then_some(())).await;
+            // The other one is the look itself.
+            until("the page waits", async || {
+                (api.number("specwright_requests_open").await == 2.0).then_some(())
+            })
+            .await;
             let by = if wanted == 401 { &ben } else { OWNER_TOKEN };
             assert_eq!(api.status("DELETE", &taken, by, &Value::Null).await, 204);
             let line = worker.event("spec.progress", None, json!({ "message": "not for Ben" }));
