@@ -245,6 +245,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_keys_is_read_when_it_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("seal-keys");
+        let read = |text: &str, mode: u32| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            SealKeys::read(&path)
+        };
+        let absent = SealKeys::read(&path).unwrap_err();
+        assert!(matches!(absent, SealFileError::Unreadable { .. }), "{absent}");
+        for mode in [0o600, 0o400] {
+            let keys = read(&format!("{TWO}\n{ONE}\n"), mode).unwrap();
+            assert_eq!(keys.newest_id(), SealKeys::parse(TWO).unwrap().newest_id(), "the first");
+            assert_eq!(keys.older.len(), 1);
+            std::fs::remove_file(&path).unwrap();
+        }
+        for mode in [0o640, 0o604, 0o620] {
+            let exposed = read(ONE, mode).unwrap_err().to_string();
+            assert!(exposed.contains(&format!("mode {mode:03o}")), "{exposed}");
+            assert!(exposed.contains("chmod 600") && exposed.contains("seal-keys"), "{exposed}");
+        }
+        for (text, word) in [("", "holds no key"), ("not a key of ours", "at place 1")] {
+            let wrong = read(text, 0o600).unwrap_err().to_string();
+            assert!(wrong.contains(word) && wrong.contains("seal-keys"), "{wrong}");
+            assert!(!wrong.contains("of ours"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_is_no_key_is_refused_without_being_shown() {
         assert_eq!(SealKeys::parse(" \n").unwrap_err(), SealKeyError::Empty);
         let error = SealKeys::parse(&format!("{ONE},secret-but-short")).unwrap_err();

@@ -81,11 +81,21 @@ impl Vigils {
 }
 
 async fn judge_again(app: App, reading: Reading, refused: CancellationToken) {
+    until_refused(tokio::time::sleep, || may_read(&app, &reading)).await;
+    refused.cancel();
+}
+
+/// Ends when there is no right to read any more, as soon as that is judged.
+async fn until_refused<P, M>(pause: impl Fn(Duration) -> P, may_read: impl Fn() -> M)
+where
+    P: Future<Output = ()>,
+    M: Future<Output = Result<(), AuthError>>,
+{
     loop {
-        tokio::time::sleep(JUDGE_AGAIN).await;
-        match may_read(&app, &reading).await {
+        pause(JUDGE_AGAIN).await;
+        match may_read().await {
             Ok(()) | Err(AuthError::Store(_)) => {}
-            Err(_) => return refused.cancel(),
+            Err(_) => return,
         }
     }
 }
@@ -100,9 +110,40 @@ async fn may_read(app: &App, reading: &Reading) -> Result<(), AuthError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+
     use specwright_shared::id::ProjectId;
 
     use super::*;
+    use crate::store::StoreError;
+
+    /// What is promised of a revocation, on every replica.
+    const PROMISED: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_revocation_ends_streams_within_five_seconds_and_a_database_that_is_away_ends_none() {
+        // The other half of the time is for the look itself.
+        const { assert!(JUDGE_AGAIN.as_millis() * 2 <= PROMISED.as_millis()) };
+        for revoked_at in (0..20_000).step_by(250).map(Duration::from_millis) {
+            let clock = Cell::new(Duration::ZERO);
+            let away = Cell::new(true);
+            until_refused(
+                |wait| ready(clock.set(clock.get() + wait)),
+                || {
+                    let lost = away.replace(false) && clock.get() < revoked_at;
+                    ready(match clock.get() < revoked_at {
+                        _ if lost => Err(StoreError::Statement(sqlx::Error::PoolTimedOut).into()),
+                        true => Ok(()),
+                        false => Err(AuthError::NotYours),
+                    })
+                },
+            )
+            .await;
+            let took = clock.get().checked_sub(revoked_at).expect("not before it was revoked");
+            assert!(took <= PROMISED, "{took:?} after {revoked_at:?}");
+        }
+    }
 
     #[tokio::test]
     async fn the_streams_of_one_token_in_one_project_are_judged_as_one() {

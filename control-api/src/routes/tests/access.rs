@@ -1,22 +1,28 @@
 //! Every route, as everyone: what each may see and do follows from the table alone.
 
-use std::time::Duration;
+mod foreign_ids;
+mod streams;
 
-use futures_util::StreamExt as _;
+use std::sync::Arc;
+
+use http::Method;
 use serde_json::{Value, json};
 use specwright_shared::documents::Document;
 use specwright_shared::phase::Phase;
 use specwright_shared::wire::access::{Deed, Role, TokenKind};
 
 use super::super::{Route, table};
-use crate::auth::{Access, Thing};
+use crate::auth::{Access, SealKeys, Thing};
 use crate::testing::worker::{Worker, token_of};
-use crate::testing::{OWNER_TOKEN, Running, documents};
+use crate::testing::{OWNER_TOKEN, Running, WAITING_WORKER, documents};
 
 /// What stands in every text of the tenant whose routes are read.
 const MARK: &str = "heron-secret-idea";
-/// How long a stream is listened to: what it has already comes at once.
-const LISTEN: Duration = Duration::from_millis(150);
+/// What is shown of the tenant's own key.
+const LAST_FOUR: &str = "HeRn";
+/// All methods that a route may have.
+const METHODS: [Method; 5] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// What a caller is to the things that the paths name.
 #[derive(Debug, Clone, Copy)]
@@ -162,28 +168,40 @@ async fn join(api: &Running, tenant: &Tenant, name: &str, role: Role) -> String 
     token
 }
 
-/// The status and what comes of the body within a moment.
-async fn ask(api: &Running, route: &Route, path: &str, token: &str) -> (u16, String) {
+/// The status and the body; a stream that opens has none here ([`streams`] listens to them).
+async fn ask(api: &Running, method: &Method, path: &str, token: &str) -> (u16, String) {
     let url = format!("{}{path}", api.base);
     // The body fits no route, so that nothing happens where the token opens.
-    let mut request = api.http.request(route.method.clone(), url).json(&json!(7));
+    let mut request = api.http.request(method.clone(), url).json(&json!(7));
     if !token.is_empty() {
         request = request.bearer_auth(token);
     }
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
-    let mut body = Vec::new();
-    let mut chunks = answer.bytes_stream();
-    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(LISTEN, chunks.next()).await {
-        body.extend_from_slice(&chunk);
+    let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+    if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return (status, String::new());
     }
+    let body = answer.bytes().await.unwrap();
     (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Whether a route lists what its caller may see, whatever is in the path.
+fn is_a_list(route: &Route) -> bool {
+    let everyones = matches!(route.access, Access::Deed(deed) if deed != Deed::Administer);
+    let is_stream = route.path.ends_with("/stream");
+    route.method == Method::GET && everyones && Thing::of(route.path).is_none() && !is_stream
 }
 
 #[tokio::test]
 async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() {
-    let api = Running::with_waiting_worker().await;
+    let seal_keys = Arc::new(SealKeys::parse(&"0a".repeat(32)).unwrap());
+    let change = |config: &mut crate::Config| config.seal_keys = Some(seal_keys);
+    let api = Running::with_settings(WAITING_WORKER, change).await;
     let heron = tenant(&api, "heron", MARK).await;
+    let key = json!({ "value": format!("ghp_0123456789abcdef{LAST_FOUR}") });
+    let own_key = "/api/v1/credentials/github_token";
+    assert_eq!(api.request("PUT", own_key, &heron.token, Some(&key)).await.0, 200);
     let stork = tenant(&api, "stork", "stork-idea").await;
     let member = join(&api, &heron, "member", Role::Member).await;
     let viewer = join(&api, &heron, "viewer", Role::Viewer).await;
@@ -203,8 +221,8 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
         scoped: false,
         own_token,
     };
-    let scoped = |elsewhere| Whom::Person {
-        kind: TokenKind::User,
+    let scoped = |kind, elsewhere| Whom::Person {
+        kind,
         role: Some(Role::Owner),
         elsewhere,
         scoped: true,
@@ -240,14 +258,53 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
             of(&heron.token, "readonly", None).await,
             person(TokenKind::Readonly, owner, true),
         ),
-        ("a token for it", of(&heron.token, "user", Some(&heron.project)).await, scoped(false)),
-        ("a token for another", of(&heron.token, "user", Some(other_id)).await, scoped(true)),
+        (
+            "another tenant who reads",
+            of(&stork.token, "readonly", None).await,
+            person(TokenKind::Readonly, None, false),
+        ),
+        (
+            "an administrator by a token of the store",
+            of(OWNER_TOKEN, "admin", None).await,
+            person(TokenKind::Admin, None, false),
+        ),
+        (
+            "a token for it",
+            of(&heron.token, "user", Some(&heron.project)).await,
+            scoped(TokenKind::User, false),
+        ),
+        (
+            "a guardian for it",
+            of(&heron.token, "guardian", Some(&heron.project)).await,
+            scoped(TokenKind::Guardian, false),
+        ),
+        (
+            "a reader for it",
+            of(&heron.token, "readonly", Some(&heron.project)).await,
+            scoped(TokenKind::Readonly, false),
+        ),
+        (
+            "a token for another",
+            of(&heron.token, "user", Some(other_id)).await,
+            scoped(TokenKind::User, true),
+        ),
+        (
+            "a guardian for another",
+            of(&heron.token, "guardian", Some(other_id)).await,
+            scoped(TokenKind::Guardian, true),
+        ),
+        (
+            "a reader for another",
+            of(&heron.token, "readonly", Some(other_id)).await,
+            scoped(TokenKind::Readonly, true),
+        ),
         ("its sandbox", heron.sandbox_token.clone(), Whom::Sandbox { own: true }),
         ("another sandbox", stork.sandbox_token.clone(), Whom::Sandbox { own: false }),
     ]
     .map(|(what, token, whom)| Caller { what, token, whom });
 
-    let (mut asked, mut public) = (0, Vec::new());
+    let secrets = [MARK, LAST_FOUR, &heron.project, &heron.spec, &heron.sandbox, &heron.ticket];
+    let (mut asked, mut public, mut lists) = (0, Vec::new(), Vec::new());
     for route in table() {
         let id = match Thing::of(route.path) {
             Some(Thing::Project) => heron.project.clone(),
@@ -269,12 +326,18 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
         if route.path == "/api/v1/tickets" || route.path == "/api/v1/tasks" {
             path = format!("{path}?spec_id={}", heron.spec);
         }
+        methods_that_the_table_does_not_name_open_nothing(&api, &route, &path, &stork.token).await;
         // Refusals first: who may do it could change what the others find.
         let mut callers: Vec<&Caller> = callers.iter().collect();
         callers.sort_by_key(|caller| expected(&route, caller.whom) == Expected::Open);
         for caller in callers {
             let expected = expected(&route, caller.whom);
-            let (status, body) = ask(&api, &route, &path, &caller.token).await;
+            if route.method == Method::GET {
+                let (head, nothing) = ask(&api, &Method::HEAD, &path, &caller.token).await;
+                let (same, _) = ask(&api, &Method::GET, &path, &caller.token).await;
+                assert_eq!((head, &*nothing), (same, ""), "HEAD {path} by {}", caller.what);
+            }
+            let (status, body) = ask(&api, &route.method, &path, &caller.token).await;
             asked += 1;
             let what = format!("{} {path} by {}: {status} {body}", route.method, caller.what);
             match expected {
@@ -291,20 +354,38 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
                     );
                 }
             }
-            let outside = matches!(
-                caller.whom,
-                Whom::Nobody
-                    | Whom::Person { elsewhere: true, .. }
-                    | Whom::Person { role: None, kind: TokenKind::User | TokenKind::Guardian, .. }
-                    | Whom::Sandbox { own: false }
-            );
+            let outside = match caller.whom {
+                Whom::Nobody | Whom::Sandbox { own: false } => true,
+                Whom::Person { kind, role, elsewhere, .. } => {
+                    elsewhere || (role.is_none() && kind != TokenKind::Admin)
+                }
+                Whom::Sandbox { own: true } => false,
+            };
             // An id that someone asks for is repeated to them; nothing else is told.
-            let told = body.replace(&id, "");
-            for secret in [MARK, &heron.project, &heron.spec, &heron.sandbox, &heron.ticket] {
-                assert!(!outside || !told.contains(secret), "{what}");
+            let told = body.replace(&id, "").replace(&format!("spec_id={}", heron.spec), "");
+            let found = secrets.iter().find(|secret| told.contains(**secret));
+            assert!(!outside || found.is_none(), "{found:?}: {what}");
+            // And it is there to be told.
+            if is_a_list(&route) && caller.what == "an owner" {
+                assert!(found.is_some(), "{what}");
+                lists.push(route.path);
             }
         }
     }
+    assert_eq!(
+        lists,
+        [
+            "/api/v1/projects",
+            "/api/v1/specs",
+            "/api/v1/events",
+            "/api/v1/sandboxes",
+            "/api/v1/board",
+            "/api/v1/tickets",
+            "/api/v1/tasks",
+            "/api/v1/tokens",
+            "/api/v1/credentials",
+        ]
+    );
     assert_eq!(
         public,
         ["/healthz", "/readyz", "/openapi.json", "/docs"],
@@ -312,4 +393,26 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
     );
     eprintln!("{asked} requests, each as its caller may");
     api.end().await;
+}
+
+/// Whatever a path has no route for, and what browsers ask before they ask, is answered alike to all.
+async fn methods_that_the_table_does_not_name_open_nothing(
+    api: &Running,
+    route: &Route,
+    path: &str,
+    token: &str,
+) {
+    let named: Vec<Method> = table()
+        .into_iter()
+        .filter(|other| other.path == route.path)
+        .map(|other| other.method)
+        .collect();
+    let head = (!named.contains(&Method::GET)).then_some(Method::HEAD);
+    let others = METHODS.into_iter().filter(|method| !named.contains(method));
+    for method in others.chain([Method::OPTIONS]).chain(head) {
+        for token in ["", token, OWNER_TOKEN] {
+            let (status, _) = ask(api, &method, path, token).await;
+            assert_eq!(status, 405, "{method} {path}");
+        }
+    }
 }

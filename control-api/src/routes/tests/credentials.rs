@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::access::user;
 use crate::auth::SealKeys;
+use crate::store::Store;
+use crate::store::postgres_server::PostgresServer;
 use crate::testing::worker::{Worker, token_of};
 use crate::testing::{OWNER_TOKEN, Running, WAITING_WORKER};
 
@@ -26,23 +28,82 @@ async fn put(api: &Running, path: &str, token: &str, value: &str) -> (u16, Value
 #[tokio::test]
 async fn a_worker_gets_its_projects_keys_before_its_owners_and_nobody_else_gets_any() {
     let api = with_keys(KEY_ONE).await;
-    let ada = user(&api, "ada").await;
+    keys_go_to_their_worker_alone(&api).await;
+    let file = api.config.data_dir.join("specwright.db");
+    for name in [file.clone(), file.with_extension("db-wal")] {
+        let bytes = std::fs::read(&name).unwrap_or_default();
+        for secret in ["githubsecret", "modelsecret"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", name.display());
+        }
+    }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn no_row_of_a_server_holds_a_key_either() {
+    let Some(server) = PostgresServer::start() else {
+        let must_run = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!must_run, "CI=true, and this machine has no PostgreSQL; ./tests/run installs it");
+        eprintln!("NOT run: this machine has no PostgreSQL");
+        return;
+    };
+    let keys = Arc::new(SealKeys::parse(KEY_ONE).unwrap());
+    let api = Running::with_settings(WAITING_WORKER, |config| {
+        config.seal_keys = Some(keys);
+        config.database_url = server.address();
+    })
+    .await;
+    keys_go_to_their_worker_alone(&api).await;
+    let rows = all_rows(&api.config.database_url).await;
+    assert!(rows.contains("the keys are [redacted] and [redacted]"), "all rows were read");
+    assert!(rows.contains("6789"), "the credentials' too");
+    for secret in ["githubsecret", "modelsecret"] {
+        // As it stands in text, and in bytes.
+        for form in [secret.to_owned(), hex::encode(secret)] {
+            let around = rows.find(&form).map(|at| &rows[at.saturating_sub(99)..at]);
+            assert_eq!(around, None, "{secret} is in a row");
+        }
+    }
+    api.end().await;
+}
+
+/// Every row of every table, as PostgreSQL writes it.
+async fn all_rows(address: &str) -> String {
+    let store = Store::open(address).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let tables = "SELECT tablename::TEXT FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<(String,)> = session.query(tables).fetch_all().await.unwrap();
+    assert!(tables.len() > 20, "{tables:?}");
+    let mut rows = String::new();
+    for (table,) in tables {
+        let sql = format!("SELECT COALESCE(string_agg(t::TEXT, ' '), '') FROM {table} AS t");
+        let (text,): (String,) = session.query(sql.leak()).fetch_one().await.unwrap();
+        rows.push_str(&text);
+    }
+    drop(session);
+    store.close().await;
+    rows
+}
+
+async fn keys_go_to_their_worker_alone(api: &Running) {
+    let ada = user(api, "ada").await;
     let idea = json!({ "spec": { "description": "an idea" } });
     let (_, launched) = api.request("POST", "/api/v1/specs/launch", &ada, Some(&idea)).await;
     let project = launched["spec"]["project_id"].as_str().unwrap();
     let of_project = format!("/api/v1/projects/{project}/credentials");
-    let (status, set) = put(&api, &format!("{of_project}/github_token"), &ada, GITHUB).await;
+    let (status, set) = put(api, &format!("{of_project}/github_token"), &ada, GITHUB).await;
     assert_eq!((status, &set["last_four"]), (200, &json!("6789")), "{set}");
     assert_eq!(set["set_by"], "ada");
-    let own = put(&api, "/api/v1/credentials/github_token", &ada, "ghp_of-ada-0123456789").await;
+    let own = put(api, "/api/v1/credentials/github_token", &ada, "ghp_of-ada-0123456789").await;
     assert_eq!(own.0, 200);
-    assert_eq!(put(&api, "/api/v1/credentials/model_api_key", &ada, MODEL).await.0, 200);
-    let (status, wrong) = put(&api, "/api/v1/credentials/github_token", &ada, MODEL).await;
+    assert_eq!(put(api, "/api/v1/credentials/model_api_key", &ada, MODEL).await.0, 200);
+    let (status, wrong) = put(api, "/api/v1/credentials/github_token", &ada, MODEL).await;
     assert_eq!(status, 422);
     assert!(!wrong.to_string().contains("modelsecret"), "{wrong}");
 
     let sandbox = launched["sandbox_id"].as_str().unwrap().parse().unwrap();
-    let mut worker = Worker::hello(&api, sandbox).await;
+    let mut worker = Worker::hello(api, sandbox).await;
     let given = &worker.welcome.credentials;
     let revealed = |secret: &Option<specwright_shared::wire::credential::SecretText>| {
         secret.as_ref().map(|secret| secret.reveal().to_owned())
@@ -71,18 +132,10 @@ async fn a_worker_gets_its_projects_keys_before_its_owners_and_nobody_else_gets_
         shown.push_str(&answer.to_string());
     }
     assert!(shown.contains("the keys are [redacted] and [redacted]"), "{shown}");
-    let file = api.config.data_dir.join("specwright.db");
-    for name in [file.clone(), file.with_extension("db-wal")] {
-        let bytes = std::fs::read(&name).unwrap_or_default();
-        for secret in ["githubsecret", "modelsecret"] {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found && !shown.contains(secret), "{secret} is in {}", name.display());
-        }
-    }
+    assert!(!shown.contains("githubsecret") && !shown.contains("modelsecret"), "{shown}");
     // Another project's run gets none of them.
     let other = api.launch(json!({})).await;
-    assert!(Worker::hello(&api, other.sandbox_id).await.welcome.credentials.is_empty());
-    api.end().await;
+    assert!(Worker::hello(api, other.sandbox_id).await.welcome.credentials.is_empty());
 }
 
 #[tokio::test]
@@ -97,6 +150,28 @@ async fn keys_are_rotated_while_everything_stays_readable() {
     let (status, problem) = api.post(rotate, &json!({})).await;
     assert_eq!((status, &problem["type"]), (409, &json!("no-seal-key")));
     assert!(problem["detail"].as_str().unwrap().contains("ends in 6789"), "{problem}");
+    // All that cannot be opened is named, and what can be is sealed anew all the same.
+    let ada = user(&api, "ada").await;
+    let own = put(&api, "/api/v1/credentials/model_api_key", &ada, MODEL).await;
+    assert_eq!(own.0, 200);
+    let key_three = KEY_TWO.replace('2', "3");
+    let api = api.restart_with(|config| config.seal_keys = keys(&[&key_three])).await;
+    let ben = user(&api, "ben").await;
+    let other = put(&api, "/api/v1/credentials/github_token", &ben, "ghp_of-ben-0123456-bens").await;
+    assert_eq!(other.0, 200);
+    let (status, problem) = api.post(rotate, &json!({})).await;
+    assert_eq!(status, 409, "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("2 of the credentials"), "{problem}");
+    for named in ["github_token, ends in 6789, set by owner", "model_api_key, ends in 6789, set by ada"] {
+        assert!(detail.contains(named), "{named}: {problem}");
+    }
+    assert!(!detail.contains("bens"), "{problem}");
+    let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO, &key_three])).await;
+    let (status, problem) = api.post(rotate, &json!({})).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().starts_with("1 of the credentials"), "{problem}");
+    let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO])).await;
     // A run that cannot have its keys is told so, and does not start without them.
     let launched = api.launch(json!({})).await;
     let hello = json!({ "protocol": 1, "worker_version": "t", "boot_id": uuid::Uuid::now_v7() });
@@ -111,7 +186,7 @@ async fn keys_are_rotated_while_everything_stays_readable() {
 
     let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO, KEY_ONE])).await;
     let (_, rotated) = api.post(rotate, &json!({})).await;
-    assert_eq!((&rotated["resealed"], &rotated["unchanged"]), (&json!(1), &json!(0)));
+    assert_eq!((&rotated["resealed"], &rotated["unchanged"]), (&json!(1), &json!(2)));
     let api = api.restart_with(|config| config.seal_keys = keys(&[KEY_TWO])).await;
     let launched = api.launch(json!({})).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;

@@ -238,6 +238,26 @@ async fn every_answer_has_its_id_and_tells_browsers_to_keep_off() {
             assert_eq!(headers[name], value, "{path}: {name}");
         }
     }
+    // No page of another origin is let read anything, whatever it asks and whoever it says it is.
+    for path in ["/healthz", "/docs", "/openapi.json", "/api/v1/specs", "/api/v1/tokens", "/nowhere"] {
+        for (method, status) in [("GET", None), ("HEAD", None), ("OPTIONS", Some(405))] {
+            let request = api.http.request(method.parse().unwrap(), format!("{}{path}", api.base));
+            let answer = request
+                .bearer_auth(OWNER_TOKEN)
+                .header("origin", "https://elsewhere.example")
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "authorization")
+                .send()
+                .await
+                .unwrap();
+            let status = if path == "/nowhere" { Some(404) } else { status };
+            let found = answer.status().as_u16();
+            assert_eq!(found, status.unwrap_or(200), "{method} {path}");
+            let names = answer.headers().keys().map(http::HeaderName::as_str);
+            let shares: Vec<_> = names.filter(|name| name.starts_with("access-control-")).collect();
+            assert!(shares.is_empty(), "{method} {path}: {shares:?}");
+        }
+    }
     api.end().await;
 }
 

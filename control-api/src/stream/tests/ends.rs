@@ -7,7 +7,7 @@ use super::progress;
 use super::subscriber::Subscriber;
 use crate::store::postgres_server::PostgresServer;
 use crate::testing::worker::Worker;
-use crate::testing::{OWNER_TOKEN, Running};
+use crate::testing::{OWNER_TOKEN, Running, until};
 
 #[tokio::test]
 async fn at_shutdown_readers_are_told_where_to_go_on_and_another_replica_goes_on_there() {
@@ -95,10 +95,71 @@ async fn who_may_no_longer_read_is_cut_off_on_every_replica() {
     }
     let revoke = format!("/api/v1/tokens/{}", reading["id"].as_str().unwrap());
     request("DELETE", &revoke, ben_token, Value::Null).await;
+    let shown = format!("/api/v1/specs/{}", spec["id"].as_str().unwrap());
+    for api in [&one, &two] {
+        let token = reading["token"].as_str().unwrap();
+        assert_eq!(api.status("GET", &shown, token, &()).await, 401, "from the next request on");
+    }
     all_end(of_token).await;
     // Who leaves a project keeps the token, and reads nothing more of it.
     request("DELETE", &member, ada, Value::Null).await;
+    for api in [&one, &two] {
+        assert_eq!(api.status("GET", &shown, ben_token, &()).await, 404, "from the next request on");
+    }
     all_end(of_member).await;
+    for api in [two, one] {
+        api.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_waits_is_not_given_to_who_may_no_longer_read_on_any_replica() {
+    let (_server, [one, two]) = two_replicas().await;
+    let launched = one.launch(json!({})).await;
+    let worker = Worker::hello(&one, launched.sandbox_id).await;
+    let project = launched.spec.project_id;
+    let (status, ben) = one.post("/api/v1/users", &json!({ "name": "ben" })).await;
+    assert_eq!(status, 201, "{ben}");
+    let member = format!("/api/v1/projects/{project}/members/ben");
+    let (status, _) =
+        one.request("PUT", &member, OWNER_TOKEN, Some(&json!({ "role": "viewer" }))).await;
+    assert_eq!(status, 200);
+    let tokens = format!("/api/v1/users/{}/tokens", ben["id"].as_str().unwrap());
+    let page = format!("/api/v1/specs/{}/events", launched.spec.id);
+
+    let (mut asked, mut made) = (Vec::new(), Vec::new());
+    for (number, (api, query)) in
+        [(&one, "wait_ms=25000"), (&two, "wait_ms=25000"), (&two, "wait%5Fms=25000")]
+            .into_iter()
+            .flat_map(|way| [way, way])
+            .enumerate()
+    {
+        let (status, token) = one.post(&tokens, &json!({ "name": number.to_string() })).await;
+        assert_eq!(status, 201, "{token}");
+        let request = api.http.get(format!("{}{page}?{query}", api.base));
+        let request = request.bearer_auth(token["token"].as_str().unwrap());
+        asked.push(tokio::spawn(async move { request.send().await.unwrap().status().as_u16() }));
+        made.push(token["id"].as_str().unwrap().to_owned());
+    }
+    // A use is noted when the token was found good.
+    until("all were let in", async || {
+        let (_, list) = one.get(&tokens).await;
+        let items = list["items"].as_array().unwrap();
+        items.iter().all(|token| token["last_used_at"].is_string()).then_some(())
+    })
+    .await;
+    // Half of them by their tokens, the other half by who they are.
+    for id in made.iter().step_by(2) {
+        let revoke = format!("/api/v1/tokens/{id}");
+        assert_eq!(one.status("DELETE", &revoke, OWNER_TOKEN, &()).await, 204);
+    }
+    assert_eq!(one.status("DELETE", &member, OWNER_TOKEN, &()).await, 204);
+    assert_eq!(worker.send(&[progress(1)]).await.0, 200);
+    let mut statuses = Vec::new();
+    for answer in asked {
+        statuses.push(answer.await.unwrap());
+    }
+    assert_eq!(statuses, [401, 404, 401, 404, 401, 404]);
     for api in [two, one] {
         api.end().await;
     }
