@@ -11,6 +11,7 @@ mod named;
 mod old_events;
 mod packed_in_order;
 mod pages;
+pub(super) mod plans;
 mod schema;
 mod watch;
 
@@ -38,7 +39,7 @@ use super::sandbox::NewSandbox;
 use super::spec::Spec;
 use super::spec::list::{Filter, page as specs};
 use super::{
-    Store, Write, document, gauges, message, phase, project, sandbox, spec, task, ticket,
+    Session, Store, Write, document, gauges, message, phase, project, sandbox, spec, task, ticket,
     transcript,
 };
 use crate::auth::Person;
@@ -140,6 +141,7 @@ async fn contract(address: &str) {
     old_events::what_is_kept_of_old_events(&store).await;
     packed_in_order::what_is_kept_of_the_order_of_packed_events(&store).await;
     pages::what_is_read_in_pages(&store).await;
+    plans::no_statement_reads_all_of_a_table_that_grows(&store).await;
     store.close().await;
     schema::an_older_program_refuses_a_newer_schema(address).await;
     // A second opening finds the schema there.
@@ -215,7 +217,7 @@ async fn what_is_not_committed_never_happened(store: &Store) {
 
 async fn a_reader_cannot_write(store: &Store) {
     let mut session = store.read().await.unwrap();
-    assert!(session.query("DELETE FROM events").execute().await.is_err());
+    assert!(session.query("DELETE FROM duties").execute().await.is_err());
 }
 
 async fn add_sandbox(store: &Store, spec: SpecId) -> Result<SandboxId, super::StoreError> {
@@ -291,6 +293,13 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     let all =
         sandbox::list::page(&mut session, Sight::default(), Some(spec), None, 9).await.unwrap();
     assert_eq!(all.iter().map(|sandbox| sandbox.id).collect::<Vec<_>>(), [second, first]);
+    let page = async |session: &mut Session, sight, after| {
+        let page = sandbox::list::page(session, sight, None, after, 1).await.unwrap();
+        page.into_iter().map(|sandbox| sandbox.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(&mut session, Sight::default(), None).await, [second]);
+    assert_eq!(page(&mut session, Sight::default(), Some(second.0)).await, [first]);
+    assert_eq!(page(&mut session, NO_SIGHT, None).await, []);
     let spec = spec::find(&mut session, spec).await.unwrap().unwrap();
     assert_eq!(spec.sandbox_id, Some(second));
 }
@@ -467,6 +476,15 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     assert_eq!(tickets[1].depends_on, [tickets[0].id]);
     assert_eq!(tickets[1].tasks[0].depends_on, [tickets[0].tasks[0].id]);
     assert_eq!(ticket::of_spec(&mut session, NO_SIGHT, spec).await.unwrap(), []);
+    for belongs in [
+        Belonging::Ticket(tickets[1].id),
+        Belonging::Task(tickets[1].tasks[0].id),
+        Belonging::Sandbox(sandbox),
+        Belonging::Spec(spec),
+    ] {
+        let found = project::of(&mut session, belongs).await.unwrap();
+        assert_eq!(found, Some(read.project_id), "{belongs:?}");
+    }
     let (ticket, task) = (&tickets[1], &tickets[1].tasks[0]);
     for (sight, sees) in [(Sight::default(), true), (NO_SIGHT, false)] {
         let one = ticket::find(&mut session, sight, ticket.id).await.unwrap();

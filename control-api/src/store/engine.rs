@@ -94,7 +94,8 @@ pub(crate) struct Query<'s> {
 }
 
 #[derive(Debug)]
-enum Arguments {
+#[cfg_attr(test, derive(Clone))]
+pub(super) enum Arguments {
     Sqlite(SqliteArguments),
     Postgres(PgArguments),
 }
@@ -225,6 +226,14 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+impl<'s> Query<'s> {
+    /// A statement with the arguments that another one had.
+    pub(super) fn with(sql: &'static str, session: &'s mut Session, arguments: Arguments) -> Self {
+        Self { sql, session, arguments: Ok(arguments) }
+    }
+}
+
 impl Query<'_> {
     /// The next argument.
     pub(crate) fn bind(mut self, value: impl Argument) -> Self {
@@ -259,6 +268,8 @@ impl Query<'_> {
     /// Runs it; says how many rows it touched.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
         let arguments = self.arguments.map_err(sqlx::Error::Encode)?;
+        #[cfg(test)]
+        super::contract::plans::note(self.sql, &arguments);
         Ok(match (self.session, arguments) {
             (Session::Sqlite(session), Arguments::Sqlite(arguments)) => {
                 sqlx::query_with(self.sql, arguments)
@@ -276,6 +287,8 @@ impl Query<'_> {
     /// All rows.
     pub(crate) async fn fetch_all<R: Row>(self) -> Result<Vec<R>, StoreError> {
         let arguments = self.arguments.map_err(sqlx::Error::Encode)?;
+        #[cfg(test)]
+        super::contract::plans::note(self.sql, &arguments);
         Ok(match (self.session, arguments) {
             (Session::Sqlite(session), Arguments::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql, arguments).fetch_all(session.connection()?).await?

@@ -34,10 +34,10 @@ impl Texts {
 /// Rows with the sandbox at work on them.
 fn rows(which: &str) -> String {
     format!(
-        "SELECT specs.*, sandboxes.id AS sandbox_id
-         FROM (SELECT * FROM specs WHERE {which}) AS specs
-         LEFT JOIN sandboxes ON sandboxes.spec_id = specs.id AND sandboxes.state <> 'ended'
-         ORDER BY specs.id DESC"
+        "SELECT page.*, sandboxes.id AS sandbox_id
+         FROM (SELECT * FROM specs WHERE {which}) AS page
+         LEFT JOIN sandboxes ON sandboxes.spec_id = page.id AND sandboxes.state <> 'ended'
+         ORDER BY page.id DESC"
     )
 }
 
