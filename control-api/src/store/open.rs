@@ -249,6 +249,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn both_engines_have_the_same_steps_by_number_and_name() {
+        let of = |schema: &'static Migrator| {
+            schema.iter().map(|step| (step.version, &*step.description)).collect::<Vec<_>>()
+        };
+        let steps = of(&SQLITE_SCHEMA);
+        assert_eq!(steps, of(&POSTGRES_SCHEMA));
+        assert!(steps.is_sorted_by(|one, next| one.0 < next.0), "{steps:?}");
+    }
+
+    #[test]
     fn limits_that_an_address_sets_are_kept() {
         let options: PgConnectOptions =
             "postgres://h/d?options=-c%20statement_timeout%3D3s".parse().unwrap();

@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod ends;
+mod idle;
 mod subscriber;
 
 use std::time::{Duration, Instant};

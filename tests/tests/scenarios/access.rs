@@ -1,5 +1,8 @@
 //! Several people on one server: each with a token, a project, and a key that nobody sees again.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use specwright_control_api::client::{Client, SpecFilter};
 use specwright_tests::messages_api::{MessagesApi, Playbook};
 use specwright_tests::repository::{Contents, Repository};
@@ -140,7 +143,17 @@ async fn a_server_that_others_reach_wants_a_word_about_tls() {
 #[tokio::test]
 async fn a_run_whose_key_cannot_be_opened_ends_with_the_cause_in_words() {
     let mut system = System::new();
-    system.set("SPECWRIGHT_SEAL_KEY", SEAL_KEY);
+    // From a file, as the deploy guide has it, which is to be its owner's alone.
+    let file = system.root().join("seal-keys");
+    std::fs::write(&file, format!("{SEAL_KEY}\n")).unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    system.set("SPECWRIGHT_SEAL_KEY_FILE", &file);
+    let refused = system.run(system.root(), ["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(refused.code(), 2, "{refused:#?}");
+    assert!(refused.stderr.contains("chmod 600"), "{refused:#?}");
+    assert!(!refused.stderr.contains(SEAL_KEY), "{refused:#?}");
+    mode(0o600);
     let repository = Repository::with_files(sample::FILES);
     let (server, url) = serve(&system).await;
     system.set("SPECWRIGHT_URL", &url);
@@ -149,7 +162,7 @@ async fn a_run_whose_key_cannot_be_opened_ends_with_the_cause_in_words() {
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
 
-    system.set("SPECWRIGHT_SEAL_KEY", SEAL_KEY.replace('0', "1"));
+    std::fs::write(&file, SEAL_KEY.replace('0', "1")).unwrap();
     let (server, url) = serve(&system).await;
     system.set("SPECWRIGHT_URL", &url);
     let launch = ["launch", "--json", "--agent", "rehearsal", sample::IDEA];

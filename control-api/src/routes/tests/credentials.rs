@@ -157,13 +157,16 @@ async fn keys_are_rotated_while_everything_stays_readable() {
     let key_three = KEY_TWO.replace('2', "3");
     let api = api.restart_with(|config| config.seal_keys = keys(&[&key_three])).await;
     let ben = user(&api, "ben").await;
-    let other = put(&api, "/api/v1/credentials/github_token", &ben, "ghp_of-ben-0123456-bens").await;
+    let other =
+        put(&api, "/api/v1/credentials/github_token", &ben, "ghp_of-ben-0123456-bens").await;
     assert_eq!(other.0, 200);
     let (status, problem) = api.post(rotate, &json!({})).await;
     assert_eq!(status, 409, "{problem}");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.starts_with("2 of the credentials"), "{problem}");
-    for named in ["github_token, ends in 6789, set by owner", "model_api_key, ends in 6789, set by ada"] {
+    for named in
+        ["github_token, ends in 6789, set by owner", "model_api_key, ends in 6789, set by ada"]
+    {
         assert!(detail.contains(named), "{named}: {problem}");
     }
     assert!(!detail.contains("bens"), "{problem}");

@@ -239,7 +239,9 @@ async fn every_answer_has_its_id_and_tells_browsers_to_keep_off() {
         }
     }
     // No page of another origin is let read anything, whatever it asks and whoever it says it is.
-    for path in ["/healthz", "/docs", "/openapi.json", "/api/v1/specs", "/api/v1/tokens", "/nowhere"] {
+    for path in
+        ["/healthz", "/docs", "/openapi.json", "/api/v1/specs", "/api/v1/tokens", "/nowhere"]
+    {
         for (method, status) in [("GET", None), ("HEAD", None), ("OPTIONS", Some(405))] {
             let request = api.http.request(method.parse().unwrap(), format!("{}{path}", api.base));
             let answer = request

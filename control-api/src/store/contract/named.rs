@@ -1,4 +1,5 @@
-//! No function of the store is left out of the contract.
+//! No function of the store is left out of the contract, and nothing is done again that does more when
+//! it is done twice.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,4 +65,25 @@ fn every_function_of_the_store_is_in_the_contract() {
     }
     assert!(seen > 60, "only {seen} functions were found: is the store elsewhere now?");
     assert!(missing.is_empty(), "not in the contract: {missing:?}");
+}
+
+/// What is done again after a collision or a lost connection, and why it may be.
+const AGAIN: [(&str, &str); 1] = [("ingest.rs", "(sandbox, seq) is an event's identity")];
+
+#[test]
+fn only_what_may_be_done_twice_is_done_again() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&all, &mut files);
+    let mut again = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let path = path.strip_prefix(&all).unwrap();
+        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let is_test = path.starts_with("store/contract") || path.ends_with("tests.rs");
+        if !is_test && (product.contains("trouble::again") || product.contains(" again(\"")) {
+            again.push(path.display().to_string());
+        }
+    }
+    assert_eq!(again, AGAIN.map(|(file, _)| file), "say in AGAIN why it may be done twice");
 }

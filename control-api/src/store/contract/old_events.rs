@@ -111,7 +111,8 @@ pub(super) async fn pack_all(store: &Store, before: Timestamp) -> u64 {
             return events;
         };
         write.commit().await.unwrap();
-        assert!(packed.events > 0);
+        // Deletes come in small transactions, each committed before the next.
+        assert!((1..=200).contains(&packed.events), "{} in one transaction", packed.events);
         events += packed.events;
     }
 }

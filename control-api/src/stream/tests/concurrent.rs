@@ -58,8 +58,20 @@ async fn write(home: &Running, worker: &Worker<'_>, replicas: &Replicas, mut dic
     }
 }
 
+/// A page behind a cursor, from wherever a replica gives one.
+async fn page(api: &Running, path: &str, after: Option<&str>, limit: u64) -> Option<Value> {
+    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+    let url = format!("{}{path}?limit={limit}&wait_ms=50{after}", api.base);
+    let answer = api.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
+    if answer.status() != 200 {
+        return None;
+    }
+    answer.json().await.ok()
+}
+
 /// Reads a stream from wherever a replica lets it, until all is written and it has as many as there
-/// are; goes on behind the last id after each cut.
+/// are; goes on behind the last id after each cut, and now and then by pages, whose cursors are the
+/// same.
 async fn subscribe(
     home: &Running,
     path: &str,
@@ -72,6 +84,16 @@ async fn subscribe(
     let begun = Instant::now();
     loop {
         let place = usize::try_from(dice.below(replicas.len() as u64)).unwrap();
+        if dice.below(3) == 0 {
+            let replica = replicas[place].read().await;
+            let api = replica.as_ref().unwrap_or(home);
+            let table = path.trim_end_matches("/stream");
+            let page = page(api, table, last.as_deref(), 1 + dice.below(30)).await;
+            let Some(page) = page else { continue };
+            seen.extend(page["items"].as_array().unwrap().iter().cloned());
+            last = Some(page["next"].as_str().unwrap().to_owned());
+            continue;
+        }
         let opened = {
             let place = replicas[place].read().await;
             Subscriber::try_open(place.as_ref().unwrap_or(home), path, TOKEN, last.as_deref()).await
@@ -132,6 +154,7 @@ async fn case(home: Running, server: Option<&PostgresServer>, seed: u64) {
         .map(|(number, (_, worker))| write(&home, worker, &replicas, dice(number)));
     let breaks = async {
         let mut dice = dice(200);
+        let mut crashes = 0;
         for _ in 0..RESTARTS {
             let place = &replicas[usize::try_from(dice.below(2)).unwrap()];
             let mut place = place.write().await;
@@ -146,9 +169,11 @@ async fn case(home: Running, server: Option<&PostgresServer>, seed: u64) {
             drop(place);
             if let Some(server) = server.filter(|_| dice.below(2) == 0) {
                 tokio::task::block_in_place(|| server.crash_and_start());
+                crashes += 1;
             }
             tokio::task::yield_now().await;
         }
+        assert!(server.is_none() || crashes > 0, "seed {seed} leaves the database alone");
     };
     let all_written = async {
         futures_util::future::join(futures_util::future::join_all(writers), breaks).await;

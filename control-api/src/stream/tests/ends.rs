@@ -104,7 +104,11 @@ async fn who_may_no_longer_read_is_cut_off_on_every_replica() {
     // Who leaves a project keeps the token, and reads nothing more of it.
     request("DELETE", &member, ada, Value::Null).await;
     for api in [&one, &two] {
-        assert_eq!(api.status("GET", &shown, ben_token, &()).await, 404, "from the next request on");
+        assert_eq!(
+            api.status("GET", &shown, ben_token, &()).await,
+            404,
+            "from the next request on"
+        );
     }
     all_end(of_member).await;
     for api in [two, one] {

@@ -4,9 +4,11 @@
 //! `specwright serve` is a process of its own. Fifty workers in this one send 20 events a second each,
 //! one at a time; each spec has a subscriber, and one subscriber watches all. Between a worker's event
 //! and the subscriber lie the request, the commit and the push. Beside it, on the same database in the
-//! same run: how long one such row and its commit take alone.
+//! same run: how long one such row and its commit take alone. On PostgreSQL also between replicas
+//! ([`replicas`]).
 
 mod raw;
+mod replicas;
 mod subscriber;
 
 use std::collections::HashMap;
@@ -60,14 +62,23 @@ const POSTGRES: Names = Names {
 
 pub(crate) async fn figures(url: Option<String>) -> Result<Vec<Figure>> {
     if let Some(url) = url {
-        return on(&Database::at(url)?).await;
+        let database = Database::at(url)?;
+        let mut figures = on(&database).await?;
+        if !database.is_sqlite() {
+            figures.extend(replicas::figures(&database, LASTS).await?);
+        }
+        return Ok(figures);
     }
     let mut figures = on(&Database::sqlite()?).await?;
     match Database::postgres()? {
-        Some(database) => figures.extend(on(&database).await?),
+        Some(database) => {
+            figures.extend(on(&database).await?);
+            figures.extend(replicas::figures(&database, LASTS).await?);
+        }
         None => {
             let why = "this machine has no PostgreSQL".to_owned();
-            figures.push(Figure::skipped(POSTGRES.p50, "ms", why));
+            figures.push(Figure::skipped(POSTGRES.p50, "ms", why.clone()));
+            figures.push(replicas::skipped(why));
         }
     }
     Ok(figures)
@@ -176,5 +187,17 @@ mod tests {
         assert!(watch.events > 0);
         assert_eq!(watch.took_ms.len(), watch.events);
         assert_eq!(watch.of_all_ms.len(), watch.events);
+    }
+
+    #[tokio::test]
+    async fn subscribers_of_other_replicas_see_each_event_once() {
+        let Some(database) = Database::postgres().unwrap() else {
+            eprintln!("NOT run: this machine has no PostgreSQL");
+            return;
+        };
+        let lasts = Duration::from_secs(2);
+        let between = replicas::between(&database, 4, lasts).await.unwrap();
+        assert_eq!(between.astray, 0);
+        assert!(!between.took_ms.is_empty());
     }
 }

@@ -88,8 +88,7 @@ async fn what_a_body_or_a_query_names_of_another_tenant_is_answered_like_nothing
         }
     }
     // The id of a message, too, is its tenant's; one of one's own is not made of it.
-    let (status, problem) =
-        api.request("POST", &messages(&stork), &stork.token, Some(&said)).await;
+    let (status, problem) = api.request("POST", &messages(&stork), &stork.token, Some(&said)).await;
     assert_eq!(status, 422, "{problem}");
     assert!(!problem.to_string().contains(MARK), "{problem}");
     let (_, own) = api.request("GET", &messages(&stork), &stork.token, None::<&()>).await;
