@@ -118,21 +118,18 @@ pub fn judge(seen: &Observation<'_>, now: Timestamp, limits: &Limits) -> Verdict
             Some(limits.silent),
         );
     }
-    let verdict = match seen.signals {
-        Some(signals) => of_signals(&Ages { signals, unheard }, limits),
-        None => Verdict::new(VerdictKind::Working, "the worker lives and says no more than that"),
-    };
-    let waits = matches!(
-        verdict.kind,
-        VerdictKind::WaitingApproval | VerdictKind::WaitingUsageLimit | VerdictKind::Stuck
-    );
-    if life >= limits.life && !waits {
+    // Whatever it waits for, and whatever is done about its being stuck: nothing lives for ever.
+    if life >= limits.life {
         return Verdict::new(VerdictKind::Stuck, "it lives longer than any run should").because(
             "life",
             life,
             Some(limits.life),
         );
     }
+    let verdict = match seen.signals {
+        Some(signals) => of_signals(&Ages { signals, unheard }, limits),
+        None => Verdict::new(VerdictKind::Working, "the worker lives and says no more than that"),
+    };
     verdict.because("heartbeat", unheard, Some(limits.silent))
 }
 

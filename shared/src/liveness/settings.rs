@@ -14,7 +14,7 @@ use super::policy::{Action, Rung};
 use super::{Limits, VerdictKind};
 use crate::outcome::Outcome;
 
-/// A day: no limit of a run is longer.
+/// A week: no limit of a run is longer.
 const LONGEST_S: u64 = 7 * 24 * 3600;
 /// The most steps of one ladder: there are four actions.
 const RUNGS_MAX: usize = 8;
@@ -122,6 +122,9 @@ pub enum SettingsError {
     /// A ladder that goes down, or is too long.
     #[error("the steps of `{0}` do not rise (nudge, interrupt, save_work, end; each at most once)")]
     Ladder(&'static str),
+    /// A ladder by which a run could stay for ever.
+    #[error("the steps of `{0}` do not lead to an `end`: such a run would stay for ever")]
+    NoEnd(&'static str),
     /// A run that succeeded is not started again.
     #[error(
         "`restart_after` names `{0}`, after which nothing is started again; name lost, timed_out, worker_error or agent_error"
@@ -188,6 +191,12 @@ impl Settings {
                 return Err(SettingsError::Limit { name: "after_s", found: rung.after_s });
             }
         }
+        // The last resorts: what no other verdict ends, and what nobody hears of any more.
+        for (name, ladder) in [("lost", &self.lost), ("life", &self.life)] {
+            if ladder.last().is_none_or(|rung| rung.action != Action::End) {
+                return Err(SettingsError::NoEnd(name));
+            }
+        }
         let may_follow = |outcome: &Outcome| {
             matches!(
                 outcome,
@@ -250,6 +259,14 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(settings.with(&json!({})), Ok(settings.clone()));
         assert_eq!(settings.limits(), Limits::default());
+        let minutes = |seconds: u64| seconds / 60;
+        assert_eq!(
+            [settings.never_started_s, settings.silent_s, settings.idle_s].map(minutes),
+            [3, 2, 10]
+        );
+        assert_eq!([settings.stuck_s, settings.between_phases_s].map(minutes), [15, 5]);
+        assert_eq!([settings.life_s, settings.finished_s].map(minutes), [6 * 60, 2]);
+        assert_eq!((settings.starts_max, settings.starts_window_s), (20, 3600));
     }
 
     #[test]
@@ -269,6 +286,11 @@ mod tests {
             (json!({ "idle_s": 0 }), "`idle_s` is 0"),
             (json!({ "life_s": u64::MAX }), "`life_s`"),
             (json!({ "lost_s": 60 }), "`lost_s` (60) is shorter"),
+            (json!({ "life": [] }), "`life` do not lead to an `end`"),
+            (
+                json!({ "lost": [{ "action": "nudge", "after_s": 0 }] }),
+                "`lost` do not lead to an `end`",
+            ),
             (json!({ "restart_after": ["succeeded"] }), "`succeeded`"),
             (json!({ "restart_after": ["cancelled"] }), "`cancelled`"),
             (json!({ "spend_max_usd": -1 }), "positive"),

@@ -157,13 +157,15 @@ fn a_start_has_its_own_limit() {
 }
 
 #[test]
-fn waiting_for_a_person_or_for_the_api_is_never_stuck() {
+fn waiting_for_a_person_or_for_the_api_is_not_stuck_until_its_life_is_over() {
     for (state, kind) in [
         (WorkerState::WaitingApproval, VerdictKind::WaitingApproval),
         (WorkerState::WaitingUsageLimit, VerdictKind::WaitingUsageLimit),
     ] {
         let signals = Signals { state, ..model_turn(400 * MINUTE) };
-        assert_eq!(beat_at(400 * MINUTE, &signals).kind, kind);
+        assert_eq!(beat_at(359 * MINUTE, &signals).kind, kind);
+        let over = beat_at(360 * MINUTE, &signals);
+        assert_eq!((over.kind, over.evidence[0].signal.as_str()), (VerdictKind::Stuck, "life"));
     }
 }
 

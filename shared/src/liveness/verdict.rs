@@ -18,7 +18,8 @@ pub enum VerdictKind {
     WaitingModel,
     /// A tool is at work, within its limit.
     WaitingTool,
-    /// A person is asked.
+    /// A person is asked. No worker of this version says so: its agent runs without a prompt for
+    /// permission, and a question of the agent is refused at once.
     WaitingApproval,
     /// The model's API said to wait.
     WaitingUsageLimit,

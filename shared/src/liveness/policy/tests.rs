@@ -252,11 +252,26 @@ fn a_life_that_is_too_long_is_saved_and_ended_whatever_it_does() {
 }
 
 #[test]
-fn waiting_for_a_person_or_for_the_service_is_left_alone() {
+fn waiting_for_a_person_or_for_the_service_is_left_alone_until_its_life_is_over() {
     for state in [WorkerState::WaitingApproval, WorkerState::WaitingUsageLimit] {
         let world = |second| Some((second, Signals { state, ..under_way(second) }));
-        assert_eq!(World::beating(&world).play(24 * 60 * MINUTE), [], "{state:?}");
+        let steps = World::beating(&world).play(24 * 60 * MINUTE);
+        let stuck = VerdictKind::Stuck;
+        assert_eq!(
+            steps,
+            [(360 * MINUTE, stuck, Action::SaveWork), (362 * MINUTE, stuck, Action::End)],
+            "{state:?}"
+        );
     }
+}
+
+#[test]
+fn a_run_whose_being_stuck_is_answered_with_nothing_ends_with_its_life() {
+    let settings = Settings::default().with(&serde_json::json!({ "stuck": [] })).unwrap();
+    let world = |second| Some((second, under_way(second)));
+    let steps = World { settings, ..World::beating(&world) }.play(24 * 60 * MINUTE);
+    let actions: Vec<_> = steps.iter().map(|(second, _, action)| (*second, *action)).collect();
+    assert_eq!(actions, [(360 * MINUTE, Action::SaveWork), (362 * MINUTE, Action::End)]);
 }
 
 #[test]
