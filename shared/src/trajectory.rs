@@ -72,6 +72,10 @@ pub struct Trajectory {
     pub next: String,
     /// The number of the first event that the steps, lists and counts rest on.
     pub begins: u64,
+    /// Steps behind the cursor are left out up to this event number: for want of room, or because they
+    /// are older than what the steps rest on; `/events` has them. Absent: none are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out_to: Option<u64>,
     /// Where the run stands.
     pub state: SandboxState,
     /// The phase at work, or the next one to do.
@@ -169,6 +173,8 @@ pub struct PastIntervention {
 /// What is known of a run beside its events.
 #[derive(Debug, Clone)]
 pub struct Known<'a> {
+    /// The number of the last event before those that were read; 0: all were.
+    pub read_behind: u64,
     /// Which sandbox.
     pub sandbox_id: SandboxId,
     /// Its spec.
@@ -207,15 +213,17 @@ pub fn condense(known: Known<'_>, events: &[RawEvent], since: u64) -> Trajectory
     events.iter().for_each(|event| fold.take(event));
     let interventions = known.interventions;
     let newest = &interventions[interventions.len().saturating_sub(INTERVENTIONS)..];
+    let (steps, shown_behind) = newest_blocks(fold.steps(), since.max(known.read_behind));
     Trajectory {
         sandbox_id: known.sandbox_id,
         spec_id: known.spec_id,
         agent: fit(known.agent, LINE_BYTES),
         title: fit(known.title, LINE_BYTES),
         goal: fit(known.goal, GOAL_BYTES),
-        steps: newest_blocks(fold.steps(), since),
+        steps,
         next: events.last().map_or(since, |event| event.seq.max(since)).to_string(),
         begins: events.first().map_or(0, |event| event.seq),
+        left_out_to: (shown_behind > since).then_some(shown_behind),
         state: known.state,
         phase: known.phase,
         plan: known.plan,
@@ -236,8 +244,9 @@ pub fn condense(known: Known<'_>, events: &[RawEvent], since: u64) -> Trajectory
     }
 }
 
-/// The steps behind a cursor, as many whole blocks of them as fit.
-fn newest_blocks(steps: &[Step], since: u64) -> Vec<Step> {
+/// The steps behind a number, as many whole blocks of them as fit, and the number that they then
+/// stand behind.
+fn newest_blocks(steps: &[Step], since: u64) -> (Vec<Step>, u64) {
     let mut bytes = 0;
     let mut first = since;
     for step in steps.iter().rev().take_while(|step| step.seq > since) {
@@ -248,7 +257,7 @@ fn newest_blocks(steps: &[Step], since: u64) -> Vec<Step> {
             break;
         }
     }
-    steps.iter().filter(|step| step.seq > first).cloned().collect()
+    (steps.iter().filter(|step| step.seq > first).cloned().collect(), first)
 }
 
 fn shortened(judged: Judged) -> Judged {

@@ -36,6 +36,7 @@ fn call(seq: u64, input: &str, error: bool, answer: &str) -> [RawEvent; 2] {
 
 fn known<'a>(goal: &'a str, interventions: &'a [InterventionView]) -> Known<'a> {
     Known {
+        read_behind: 0,
         sandbox_id: SandboxId(Uuid::nil()),
         spec_id: SpecId(Uuid::nil()),
         agent: "claude",
@@ -133,6 +134,52 @@ fn steps_leave_in_blocks_so_that_the_beginning_stays_the_same() {
     assert!(beginnings.is_sorted());
     // 800 numbers are 12 blocks and a half.
     assert!((2..=13).contains(&beginnings.len()), "{beginnings:?}");
+}
+
+#[test]
+fn what_is_left_out_behind_the_cursor_is_said() {
+    let mut events = Vec::new();
+    for number in 0..400_u64 {
+        events.extend(call(number * 2 + 1, &format!("cat {number:0>90}"), false, "x"));
+    }
+    assert_eq!(of(&events[..20], 0).left_out_to, None, "all is there");
+    let cut = of(&events, 0);
+    let left_out = cut.left_out_to.unwrap();
+    assert!(cut.steps[0].seq > left_out && left_out + BLOCK > cut.steps[0].seq, "{left_out}");
+    let behind = of(&events, 10);
+    assert_eq!((behind.left_out_to, &behind.steps), (Some(left_out), &cut.steps), "want of room");
+    let near = of(&events, left_out);
+    assert_eq!((near.left_out_to, &near.steps), (None, &cut.steps));
+    // Older than what was read.
+    let read =
+        |since| condense(Known { read_behind: 512, ..known("", &[]) }, &events[512..], since);
+    assert_eq!(read(500).left_out_to, read(0).left_out_to);
+    assert!(read(500).left_out_to >= Some(512));
+    assert_eq!(read(780).left_out_to, None);
+}
+
+#[test]
+fn the_verdict_is_shown_with_its_evidence_in_bounded_size() {
+    let fact = |signal: &str| crate::liveness::Evidence {
+        signal: signal.to_owned(),
+        age_ms: 1_200_000,
+        limit_ms: Some(900_000),
+    };
+    let verdict = crate::liveness::Verdict {
+        kind: crate::liveness::VerdictKind::Stuck,
+        reason: "nothing has moved ".repeat(500),
+        evidence: std::iter::once(fact("agent_line"))
+            .chain((0..99).map(|_| fact(&"x".repeat(999))))
+            .collect(),
+    };
+    let at = Timestamp::from_micros(1);
+    let judged = Judged { at, verdict, action: Some(crate::liveness::policy::Action::Nudge) };
+    let shown = condense(Known { verdict: Some(judged), ..known("goal", &[]) }, &[], 0);
+    let shown = shown.verdict.unwrap();
+    assert_eq!(shown.verdict.kind.as_str(), "stuck");
+    assert!(shown.verdict.reason.starts_with("nothing has moved"), "{shown:?}");
+    assert_eq!(shown.verdict.evidence[0], fact("agent_line"));
+    assert!(serde_json::to_string(&shown).unwrap().len() < 2000, "{shown:?}");
 }
 
 proptest! {

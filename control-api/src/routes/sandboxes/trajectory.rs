@@ -84,6 +84,7 @@ pub(crate) async fn handler(
     let interventions = store::intervention::list(&mut session, id).await?;
     let interventions: Vec<_> = interventions.into_iter().map(|one| one.view).collect();
     let known = Known {
+        read_behind: before,
         sandbox_id: id,
         spec_id: spec.id,
         agent: &sandbox.agent,
