@@ -5,9 +5,10 @@
 //! outcome and its event are one transaction, and neither is written twice.
 
 use specwright_shared::guardian::{Ended, assess};
+use specwright_shared::outcome::Outcome;
 use specwright_shared::time::Timestamp;
 use specwright_shared::trajectory::Fold;
-use specwright_shared::wire::event::{Event, OutcomeSeen};
+use specwright_shared::wire::event::{Decoded, Event, OutcomeSeen, RawEvent};
 use specwright_shared::wire::intervention::Assessment;
 
 use super::tally::Tally;
@@ -75,7 +76,21 @@ async fn assessment(
     let ended = store::sandbox::find(session, view.sandbox_id)
         .await?
         .and_then(|sandbox| sandbox.outcome)
-        .map(|outcome| Ended { outcome });
+        .map(|outcome| ended(outcome, &events[after..]));
     let since = fold.activity().since(&before);
     Ok(assess(view.kind, view.message.as_ref(), before, since, ended))
+}
+
+/// How a run ended, by what it said of it.
+fn ended(outcome: Outcome, events: &[RawEvent]) -> Ended {
+    let mut known = events.iter().rev().filter_map(|event| match event.decode() {
+        Ok(Decoded::Known(event)) => Some(*event),
+        _ => None,
+    });
+    let report = known.find_map(|event| match event {
+        Event::ExecutionFailed(_) => Some(None),
+        Event::ExecutionCompleted(report) => Some(report.paused_after),
+        _ => None,
+    });
+    Ended { outcome, reported: report.is_some(), paused: report.flatten().is_some() }
 }

@@ -65,6 +65,10 @@ impl Activity {
 pub struct Ended {
     /// Its outcome.
     pub outcome: Outcome,
+    /// The run said so itself; else it was ended from outside.
+    pub reported: bool,
+    /// The run paused, as asked.
+    pub paused: bool,
 }
 
 /// Judges an intervention when its observation is over, or its run is.
@@ -90,8 +94,19 @@ fn verdict(
     use InterventionOutcome::{Helped, NoEffect, Worse};
     if !kind.speaks() {
         return match ended {
-            Some(ended) => (Helped, format!("the run has ended: {}", ended.outcome)),
             None => (NoEffect, "the run is still at work".to_owned()),
+            Some(Ended { paused: true, .. }) if kind == InterventionKind::Park => {
+                (Helped, "the run has paused, as asked".to_owned())
+            }
+            Some(Ended { outcome: Outcome::Cancelled, reported: true, .. })
+                if kind == InterventionKind::Stop =>
+            {
+                (Helped, "the run has stopped, as asked".to_owned())
+            }
+            // A crash, a limit, or somebody's force.
+            Some(Ended { outcome, .. }) => {
+                (NoEffect, format!("the run ended otherwise: {outcome}"))
+            }
         };
     }
     // A receipt may be missing, and a turn be over all the same.
@@ -138,7 +153,7 @@ fn verdict(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use InterventionKind::{Nudge, Park};
+    use InterventionKind::{Nudge, Park, Stop};
     use InterventionOutcome::{Helped, NoEffect, Worse};
 
     fn did(calls: u32, failed: u32, repeated: u32) -> Activity {
@@ -156,7 +171,7 @@ mod tests {
 
     fn outcome(before: Activity, after: Activity, ended: Option<Outcome>) -> InterventionOutcome {
         let seen = message(MessageStatus::Settled, true);
-        let ended = ended.map(|outcome| Ended { outcome });
+        let ended = ended.map(|outcome| Ended { outcome, reported: true, paused: false });
         assess(Nudge, Some(&seen), before, after, ended).outcome
     }
 
@@ -180,16 +195,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_never_saw_has_no_effect_and_parking_works_when_the_run_ends() {
+    fn what_the_agent_never_saw_has_no_effect() {
         for status in [MessageStatus::Queued, MessageStatus::Written, MessageStatus::Expired] {
             let unseen = message(status, false);
             let found = assess(Nudge, Some(&unseen), did(9, 0, 9), did(9, 0, 0), None);
             assert_eq!(found.outcome, NoEffect, "{found:?}");
             assert!(found.reason.contains(status.as_str()), "{found:?}");
         }
+    }
+
+    #[test]
+    fn parking_and_stopping_helped_when_the_run_did_what_was_asked_and_by_itself() {
         let idle = Activity::default();
-        assert_eq!(assess(Park, None, idle, idle, None).outcome, NoEffect);
-        let ended = Some(Ended { outcome: Outcome::Succeeded });
-        assert_eq!(assess(Park, None, idle, idle, ended).outcome, Helped);
+        let of = |kind, ended| assess(kind, None, idle, idle, ended).outcome;
+        let paused = Ended { outcome: Outcome::Succeeded, reported: true, paused: true };
+        let stopped = Ended { outcome: Outcome::Cancelled, reported: true, paused: false };
+        assert_eq!((of(Park, None), of(Stop, None)), (NoEffect, NoEffect));
+        assert_eq!((of(Park, Some(paused)), of(Stop, Some(stopped))), (Helped, Helped));
+        assert_eq!((of(Park, Some(stopped)), of(Stop, Some(paused))), (NoEffect, NoEffect));
+        for outcome in Outcome::ALL {
+            // By force, by a crash, by a limit, or because the work was done.
+            let reported = outcome != Outcome::Cancelled;
+            let ended = Some(Ended { outcome, reported, paused: false });
+            assert_eq!((of(Park, ended), of(Stop, ended)), (NoEffect, NoEffect), "{outcome}");
+        }
     }
 }
