@@ -9,18 +9,19 @@ use specwright_shared::id::ProjectId;
 use specwright_shared::liveness::Settings;
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::auth::{KnownSandboxes, Limiter, OpenStreams, SealKeys, Vigils};
+use crate::config::Pace;
 use crate::credentials::Redactors;
 use crate::ingest::Intake;
 use crate::metrics::Metrics;
 use crate::reconcile::Nudges;
 use crate::reconcile::presence::Presence;
 use crate::sandboxes::Provider;
+use crate::sandboxes::salvage::Salvages;
 use crate::store::{self, Session, Store, StoreError};
 use crate::stream::Tails;
 use crate::wake::Wakes;
@@ -61,6 +62,8 @@ pub(crate) struct Api {
     pub(crate) replica: Uuid,
     /// Since when one has been there to take heartbeats.
     pub(crate) presence: Presence,
+    /// How often and how long background duties are at work.
+    pub(crate) pace: Pace,
     /// Wakes background duties.
     pub(crate) duties: Nudges,
     /// Limits and steps of the idle monitor, where a project has none of its own.
@@ -74,7 +77,7 @@ pub(crate) struct Api {
     /// Cancelled when what a crash had left was looked after once.
     pub(crate) looked: CancellationToken,
     /// How many places that lost their workers are looked into at once.
-    pub(crate) salvages: Semaphore,
+    pub(crate) salvages: Salvages,
     /// Everything that runs beside the requests.
     pub(crate) tasks: TaskTracker,
     /// Ends waiting requests and duties.
@@ -95,12 +98,9 @@ impl Api {
         self.makes_places.load(Ordering::Relaxed)
     }
 
-    /// Whether a lease ran out while a control API was there to renew it. An absence that nobody
-    /// noticed is added to it.
+    /// Whether a lease ran out while a control API was there to renew it.
     pub(crate) fn has_run_out(&self, lease: Timestamp) -> bool {
-        let now = self.now();
-        let listened = now.since(self.presence.since(now));
-        listened > self.lease && lease.plus(self.presence.gap()) < now
+        self.presence.has_run_out(lease, self.lease, self.now())
     }
 
     /// The settings of the idle monitor for a project. What does not fit any more (stored by another

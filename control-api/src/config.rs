@@ -60,6 +60,22 @@ pub const HANDED_ON: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// How often and how long background duties are at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long a round may take; then it is cut off, and the next one goes on with what is left. Less
+    /// than half of what a claim on a duty lives.
+    pub round_max: Duration,
+    /// The pause between two rounds; absent: each duty's own.
+    pub every: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { round_max: Duration::from_secs(25), every: None }
+    }
+}
+
 /// The program that a local sandbox runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerProgram {
@@ -99,6 +115,8 @@ pub struct Config {
     pub lease: Duration,
     /// How often workers send a heartbeat.
     pub heartbeat: Duration,
+    /// How often and how long background duties are at work.
+    pub pace: Pace,
     /// Limits and steps of the idle monitor, where a project has none of its own.
     pub liveness: Settings,
     /// How much guardians may do, and whether the built-in one watches, where a project says nothing.
@@ -132,6 +150,7 @@ impl Config {
             rates: Rates::default(),
             lease: LEASE,
             heartbeat: HEARTBEAT,
+            pace: Pace::default(),
             liveness: Settings::default(),
             guardian: specwright_shared::guardian::Settings::default(),
             makes_places: true,

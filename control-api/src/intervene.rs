@@ -2,7 +2,8 @@
 //!
 //! What holds: the ceilings are counted under the run's lock, so that two guardians at once do not
 //! both get through; an intervention, what it does (a message, a pause, a stop) and its event are one
-//! transaction; the same key is the same intervention, whoever sends it again.
+//! transaction; the same key is the same intervention, whoever sends it again; its words are without
+//! the run's keys ([`crate::said`]).
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use uuid::Uuid;
 use crate::app::{Api, App};
 use crate::problem::{Refusal, impl_answer};
 use crate::run::Run;
+use crate::said::{CleanError, Cleaner};
 use crate::store::intervention::Stored;
 use crate::store::{self, Session, StoreError, Write};
 
@@ -51,6 +53,8 @@ pub(crate) enum InterveneError {
     },
     #[error(transparent)]
     TooSoon(#[from] TooSoon),
+    #[error(transparent)]
+    Clean(#[from] CleanError),
     #[error("the intervention could not be stored")]
     Store(#[from] StoreError),
 }
@@ -65,6 +69,7 @@ impl Refusal for InterveneError {
             }
             Self::Held { .. } => ProblemType::IllegalTransition,
             Self::TooSoon(_) => ProblemType::InterventionTooSoon,
+            Self::Clean(error) => error.kind(),
             Self::Store(_) => ProblemType::Internal,
         }
     }
@@ -72,6 +77,7 @@ impl Refusal for InterveneError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooSoon(too_soon) => too_soon.wait,
+            Self::Clean(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -124,6 +130,13 @@ pub(crate) async fn intervene(
     guardian: Guardian<'_>,
     new: &NewIntervention,
 ) -> Result<Done, InterveneError> {
+    let cleaner = Cleaner::of(app, id).await?;
+    let new = &NewIntervention {
+        kind: new.kind,
+        reason: cleaner.line(&new.reason),
+        evidence: cleaner.text(&new.evidence),
+        message: new.message.as_ref().map(|message| cleaner.text(message)),
+    };
     let now = app.now();
     let mut write = app.store.write().await?;
     let mut run = Run::lock(&mut write, id, now).await?.ok_or(InterveneError::NotFound(id))?;

@@ -26,6 +26,7 @@ mod request_id;
 mod router;
 mod routes;
 mod run;
+mod said;
 mod sandboxes;
 mod serve;
 mod spec_intake;
@@ -42,7 +43,7 @@ pub use auth::{
     check_listen, owner_token,
 };
 pub use config::{
-    Config, DATABASE_PATIENCE, HANDED_ON, HEARTBEAT, LEASE, WorkerProgram, database_in,
+    Config, DATABASE_PATIENCE, HANDED_ON, HEARTBEAT, LEASE, Pace, WorkerProgram, database_in,
     environment_to_hand_on,
 };
 pub use private::private_directory;

@@ -153,7 +153,8 @@ async fn run(app: App, mut claim: Claim) {
     let duty = claim.duty();
     while !app.shutdown.is_cancelled() {
         // Whoever does not hold it looks more often than its rounds come: the holder may be gone.
-        let wait = if claim.turn(&app).await { duty.every() } else { duty.every().min(TAKE_OVER) };
+        let every = app.pace.every.unwrap_or_else(|| duty.every());
+        let wait = if claim.turn(&app).await { every } else { every.min(TAKE_OVER) };
         if duty == Duty::GoneSandboxes {
             app.looked.cancel();
         }

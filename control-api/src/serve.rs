@@ -25,8 +25,9 @@ use crate::private::private_directory;
 use crate::problem::chain;
 use crate::reconcile::Nudges;
 use crate::reconcile::presence::{Presence, gap};
+use crate::sandboxes::Provider;
 use crate::sandboxes::local::Local;
-use crate::sandboxes::{Provider, salvage};
+use crate::sandboxes::salvage::Salvages;
 use crate::store::{self, Store, StoreError};
 use crate::{auth, reconcile, router};
 
@@ -108,7 +109,8 @@ async fn end(connections: &Connections, tasks: &TaskTracker, by: Instant) {
     }
 }
 
-async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError> {
+/// The shared parts, before anything is done with them.
+pub(crate) async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listen)?;
     // Workers stand in directories of their own, where a relative path would mean another place.
     let data_dir = std::path::absolute(&config.data_dir)
@@ -149,13 +151,14 @@ async fn open(config: Config, listener: &TcpListener) -> Result<App, ServeError>
         heartbeat: config.heartbeat,
         replica: Uuid::now_v7(),
         presence: Presence::new(gap(config.lease)),
+        pace: config.pace,
         duties: Nudges::default(),
         liveness: config.liveness,
         guardian: config.guardian,
         events_kept: config.events_kept,
         makes_places: AtomicBool::new(config.makes_places),
         looked: CancellationToken::new(),
-        salvages: tokio::sync::Semaphore::new(salvage::AT_ONCE),
+        salvages: Salvages::default(),
         tasks,
         shutdown: CancellationToken::new(),
     };

@@ -42,7 +42,7 @@ mod turn;
 pub(crate) mod user;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 #[cfg(test)]
 pub(crate) mod postgres_server;
 

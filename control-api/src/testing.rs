@@ -16,9 +16,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::App;
 use crate::auth::OwnerToken;
 use crate::config::{Config, WorkerProgram};
-use crate::serve::{ServeError, serve};
+use crate::serve::{ServeError, open, serve};
 
 /// How long a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,6 +118,14 @@ impl Running {
         Self::start(config, directory).await
     }
 
+    /// Ends it in order; what is done on its data from then on, the test does.
+    pub(crate) async fn by_hand(self, change: impl FnOnce(&mut Config)) -> ByHand {
+        let (mut config, directory) = (self.config.clone(), Arc::clone(&self.directory));
+        self.end().await;
+        change(&mut config);
+        ByHand::open(config, directory).await
+    }
+
     /// Asks it to end, without waiting.
     pub(crate) fn shut_down(&self) {
         self.shutdown.cancel();
@@ -208,6 +217,37 @@ impl Running {
             (spec["status"] == status).then_some(spec)
         })
         .await
+    }
+}
+
+/// A control API without routes and without duties of its own.
+pub(crate) struct ByHand {
+    pub(crate) app: App,
+    config: Config,
+    directory: Arc<TempDir>,
+}
+
+impl ByHand {
+    async fn open(config: Config, directory: Arc<TempDir>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let app = open(config.clone(), &listener).await.unwrap();
+        Self { app, config, directory }
+    }
+
+    /// Another one with other settings on the same data.
+    pub(crate) async fn again(self, change: impl FnOnce(&mut Config)) -> Self {
+        let (mut config, directory) = (self.config.clone(), Arc::clone(&self.directory));
+        self.end().await;
+        change(&mut config);
+        Self::open(config, directory).await
+    }
+
+    /// Ends what it began, and waits for it.
+    pub(crate) async fn end(self) {
+        self.app.shutdown.cancel();
+        self.app.tasks.close();
+        self.app.tasks.wait().await;
+        self.app.store.close().await;
     }
 }
 

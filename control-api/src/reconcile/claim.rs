@@ -2,8 +2,9 @@
 //!
 //! What holds: a round begins only while the claim has longer to live than a round may take, by this
 //! process's own clock; so no two of them do a duty at once, unless one is frozen in the middle of a
-//! round for longer than the lease: then both look and act, and every act is a compare-and-set. What
-//! a round did is noted at once, rounds that did nothing together: a laptop's disk is left alone.
+//! round for longer than the lease: then both look and act, and every act is a compare-and-set. A round
+//! that takes too long is cut off; what must not be left in its middle is a task of its own. What a
+//! round did is noted at once, rounds that did nothing together: a laptop's disk is left alone.
 //! A holder that died frees the duty when its lease ends, or at once where its process can be seen
 //! to be gone.
 
@@ -20,8 +21,6 @@ use crate::store::{StoreError, Write};
 
 /// How long a claim lives when its holder says nothing more.
 const LEASE: Duration = Duration::from_secs(60);
-/// How long a round may take; then it is cut off, and the next one goes on with what is left.
-const ROUND_MAX: Duration = Duration::from_secs(25);
 /// How far the clocks of two machines may be apart.
 const SKEW: Duration = Duration::from_secs(5);
 /// How often rounds that did nothing are noted, and with that the claim is kept.
@@ -69,13 +68,14 @@ impl Claim {
         }
         let before = self.done.failed.take();
         let begin = Instant::now();
-        let round = tokio::time::timeout(ROUND_MAX, self.duty.round(app)).await;
+        let round_max = app.pace.round_max;
+        let round = tokio::time::timeout(round_max, self.duty.round(app)).await;
         self.done.took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.done.rounds += 1;
         let (did, failed) = match round {
             Ok(Ok(did)) => (did, None),
             Ok(Err(error)) => (0, Some(chain(&error))),
-            Err(_) => (0, Some(format!("the round took more than {} s", ROUND_MAX.as_secs()))),
+            Err(_) => (0, Some(format!("the round took more than {} s", round_max.as_secs_f32()))),
         };
         self.done.did += did;
         if let Some(failed) = failed {
@@ -95,7 +95,7 @@ impl Claim {
 
     async fn take(&mut self, app: &App) -> Result<bool, StoreError> {
         let begin = Instant::now();
-        if self.until.is_some_and(|until| until > begin + ROUND_MAX + SKEW) {
+        if self.until.is_some_and(|until| until > begin + app.pace.round_max + SKEW) {
             return Ok(true);
         }
         let now = app.now();

@@ -32,9 +32,8 @@ use crate::store::{self, Session, StoreError, Write};
 const SENDER: &str = "liveness";
 /// How long such a message is worth anything.
 const WORTH: Duration = Duration::from_secs(600);
-/// How long an end is left to those who are woken by it, before it is begun again: longer than a try to
-/// deliver what was left.
-const ENDING: Duration = Duration::from_secs(45);
+/// How long an end is left to those who are woken by it, before it is begun again.
+const ENDING: Duration = salvage::TRIES_TIME;
 
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
@@ -155,22 +154,23 @@ async fn look(
         return Ok(false);
     }
     if ends {
-        let place = sandbox.place.as_ref();
-        app.provider.end(app, sandbox.id, place).await;
-        // Who watches the worker sees its end and delivers what it left; once that was in vain, we do.
-        let is_watched = app.provider.observes(sandbox.id);
-        if ended_before.is_some() || !is_watched || !app.provider.has_rest(app, sandbox.id, place) {
-            app.tasks.spawn(end(app.clone(), sandbox.id, because(&verdict)));
-        }
+        let again = ended_before.is_some();
+        app.tasks.spawn(end(app.clone(), sandbox.clone(), because(&verdict), again));
     }
     Ok(true)
 }
 
-/// Ends a run whose place was ended, beside the rounds: what it had left may take minutes to deliver.
-async fn end(app: App, sandbox: SandboxId, because: String) {
+/// Ends a place and its run, beside the rounds: what it had left may take minutes to deliver.
+async fn end(app: App, sandbox: Sandbox, because: String, again: bool) {
+    let (id, place) = (sandbox.id, sandbox.place.as_ref());
+    app.provider.end(&app, id, place).await;
+    // Who watches the worker sees its end and delivers what it left; once that was in vain, we do.
+    if !again && app.provider.observes(id) && app.provider.has_rest(&app, id, place) {
+        return;
+    }
     // It counts as what the first step that asked for it said.
-    if let Err(error) = salvage::then_end(&app, sandbox, Outcome::Lost, &because).await {
-        tracing::error!(%sandbox, error = chain(&error), "a run could not be ended");
+    if let Err(error) = salvage::then_end(&app, id, Outcome::Lost, &because).await {
+        tracing::error!(sandbox = %id, error = chain(&error), "a run could not be ended");
     }
 }
 

@@ -47,11 +47,6 @@ impl Presence {
         Self { gap, said: Mutex::new(None) }
     }
 
-    /// How long an absence can be that nobody noticed.
-    pub(crate) const fn gap(&self) -> Duration {
-        self.gap
-    }
-
     /// Since when silence counts.
     pub(crate) fn since(&self, now: Timestamp) -> Timestamp {
         let said = *self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +58,14 @@ impl Presence {
         }
     }
 
-    fn set(&self, since: Timestamp, at: Timestamp) {
+    /// Whether a lease ran out while a control API was there to renew it. An absence that nobody
+    /// noticed is added to it.
+    pub(crate) fn has_run_out(&self, until: Timestamp, lease: Duration, now: Timestamp) -> bool {
+        let listened = now.since(self.since(now));
+        listened > lease && until.plus(self.gap) < now
+    }
+
+    pub(super) fn set(&self, since: Timestamp, at: Timestamp) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(Said { since, at });
     }
 }
@@ -109,5 +111,24 @@ mod tests {
         assert_eq!(presence.since(at(105)), at(3));
         assert_eq!(presence.since(at(121)), at(121), "frozen, or without a database");
         assert_eq!(presence.since(at(70)), at(70), "the clock was set back");
+    }
+
+    #[test]
+    fn a_lease_runs_out_only_while_somebody_was_there_to_renew_it() {
+        let at = |second: i64| Timestamp::from_micros(1_795_000_000_000_000 + second * 1_000_000);
+        let lease = Duration::from_secs(90);
+        let presence = Presence::new(GAP_MAX);
+        let out = |until, now| presence.has_run_out(at(until), lease, at(now));
+        // Nobody was there for an hour; then somebody is, and workers come again.
+        assert!(!out(90, 3600), "nobody has said anything yet");
+        presence.set(at(3600), at(3685));
+        assert!(!out(90, 3690), "it had no lease's time to be heard in");
+        presence.set(at(3600), at(3700));
+        assert!(out(90, 3691) && out(90, 3700));
+        // There all the time: an absence that nobody noticed is added.
+        presence.set(at(0), at(3700));
+        assert!(!out(3685, 3704), "a gap has not passed");
+        assert!(out(3685, 3706));
+        assert!(!out(3700, 3701));
     }
 }

@@ -1,7 +1,10 @@
 //! The duties in a real control API, with real processes and a real store.
 
+mod alone;
+mod delivered;
 mod old_events;
 mod orphans;
+mod rounds;
 mod ways_out;
 
 use serde_json::{Value, json};
@@ -253,12 +256,32 @@ async fn a_spec_that_has_used_up_its_starts_or_its_money_is_refused_until_it_is_
     assert_eq!((status, &problem["type"]), (409, &json!("breaker-open")), "{problem}");
     let detail = problem["detail"].as_str().unwrap();
     assert!(
-        detail.starts_with("1 sandboxes were asked for") && detail.contains("reset"),
+        detail.starts_with("1 sandboxes were asked for")
+            && detail.ends_with(&format!("`specwright reset-breaker {}`", launched.spec.id)),
         "{detail}"
     );
     let (status, _) = api.post(&format!("{spec}/breaker/reset"), &json!({})).await;
     assert_eq!(status, 200);
     assert_eq!(api.post(&execute, &json!({})).await.0, 202);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_that_the_breaker_refuses_says_so_where_the_run_ends() {
+    let api = with(|config| {
+        config.liveness.restarts = 3;
+        config.liveness.starts_max = 1;
+    })
+    .await;
+    let launched = api.launch(json!({})).await;
+    kill_worker(&api, launched.sandbox_id).await;
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    assert_eq!(spec["reason"], "lost", "{spec}");
+    let message = spec["message"].as_str().unwrap();
+    let remedy = format!("`specwright reset-breaker {}`", launched.spec.id);
+    for part in ["signal 9", "it is not started again: 1 sandboxes were asked for", &remedy] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
     api.end().await;
 }
 
@@ -283,6 +306,8 @@ async fn a_run_whose_spec_has_cost_too_much_is_asked_to_stop_and_ends_as_that() 
     kill_worker(&api, worker.id).await;
     let spec = api.until_spec(launched.spec.id, "failed").await;
     assert_eq!(spec["reason"], "budget_exceeded", "{spec}");
+    let remedy = format!("`specwright reset-breaker {}`", launched.spec.id);
+    assert!(spec["message"].as_str().unwrap().contains(&remedy), "{spec}");
     let execute = format!("/api/v1/specs/{}/execute", launched.spec.id);
     let (status, problem) = api.post(&execute, &json!({})).await;
     assert_eq!((status, &problem["type"]), (409, &json!("breaker-open")), "{problem}");

@@ -31,6 +31,8 @@ use tokio::process::{Child, Command};
 use uuid::Uuid;
 
 pub(crate) use self::environment::DEFAULT_AGENT;
+#[cfg(test)]
+pub(crate) use self::leftovers::{LABEL, MARK};
 use self::place::Place;
 pub(crate) use self::rest::RestError;
 pub(super) use self::rest::{has_rest, is_gone, ourselves};
@@ -203,10 +205,16 @@ impl Local {
 
     pub(super) async fn end(&self, app: &App, sandbox: SandboxId, place: Option<&Value>) {
         let Some(place) = place.and_then(Place::read) else { return };
+        let directory = directory_of(&app.data_dir, sandbox);
+        // Who watches the worker ends what it leaves, and may start one that delivers its facts at once.
+        let watched = place.is_watched() || self.observed().contains(&sandbox);
+        let before = watched.then(|| leftovers::of(sandbox, &directory));
         place.end().await;
-        // On another machine there is nothing of it that is ours to end.
-        if place.is_here() {
-            leftovers::end(sandbox, &directory_of(&app.data_dir, sandbox)).await;
+        match before {
+            Some(before) => leftovers::end_those(sandbox, &before).await,
+            None if place.is_here() => leftovers::end(sandbox, &directory).await,
+            // On another machine there is nothing of it that is ours to end.
+            None => {}
         }
     }
 }

@@ -4,7 +4,7 @@
 use specwright_shared::id::SandboxId;
 use specwright_shared::outcome::Outcome;
 
-use super::restart;
+use super::restart::{self, Restart};
 use crate::app::App;
 use crate::reconcile;
 use crate::run::Run;
@@ -28,8 +28,13 @@ pub(crate) async fn end_unreported(
         Outcome::Lost => run.as_intended(&mut write, outcome, message).await?,
         _ => (outcome, message.to_owned()),
     };
-    let (outcome, message) = (*outcome, message.as_str());
-    if let Some((next, restart)) = restart::wanted(app, &mut write, &run, outcome).await? {
+    let (outcome, mut message) = (*outcome, message.clone());
+    let restart = restart::wanted(app, &mut write, &run, outcome).await?;
+    if let Restart::Refused(why) = &restart {
+        message = format!("{message}; it is not started again: {why}");
+    }
+    let message = message.as_str();
+    if let Restart::In(next, restart) = restart {
         if !run.restart(&mut write, (outcome, message), &next, restart).await? {
             return Ok(false);
         }

@@ -20,35 +20,47 @@ use crate::run::Run;
 use crate::store::sandbox::NewSandbox;
 use crate::store::{self, StoreError, Write};
 
-/// The sandbox that is to go on, and which restart it is.
+/// Whether a run goes on.
+pub(super) enum Restart {
+    /// It ends with its sandbox.
+    No,
+    /// It would, and is not let: why.
+    Refused(String),
+    /// In this sandbox; which restart it is.
+    In(Box<NewSandbox>, u32),
+}
+
+/// Whether the run of a sandbox that ends like this goes on in another one.
 pub(super) async fn wanted(
     app: &Api,
     write: &mut Write,
     run: &Run,
     outcome: Outcome,
-) -> Result<Option<(NewSandbox, u32)>, StoreError> {
+) -> Result<Restart, StoreError> {
     let sandbox = &run.sandbox;
     if !app.makes_places() || sandbox.state == SandboxState::Ended {
-        return Ok(None);
+        return Ok(Restart::No);
     }
     if !app.provider.places_outlive_us() && !app.provider.observes(sandbox.id) {
-        return Ok(None);
+        return Ok(Restart::No);
     }
-    let Some(watched) = store::liveness::find(write, sandbox.id).await? else { return Ok(None) };
+    let Some(watched) = store::liveness::find(write, sandbox.id).await? else {
+        return Ok(Restart::No);
+    };
     // A person asked it to stop, or to pause: what is lost then is not to go on.
     let by_a_person = sandbox.stop_reason.is_some() && watched.stop_outcome.is_none();
     if by_a_person || sandbox.pause_requested {
-        return Ok(None);
+        return Ok(Restart::No);
     }
     let settings = app.settings_of(write, run.spec.project_id).await?;
     if !restarts(outcome, watched.restart, sandbox.options.restarts, &settings) {
-        return Ok(None);
+        return Ok(Restart::No);
     }
     if let Some(why) = breaker::open(write, &run.spec, &settings, run.now()).await? {
         tracing::warn!(spec = %run.spec.id, why, "a run is not started again");
-        return Ok(None);
+        return Ok(Restart::Refused(why));
     }
-    let Ok(token) = SandboxToken::generate() else { return Ok(None) };
+    let Ok(token) = SandboxToken::generate() else { return Ok(Restart::No) };
     let next = NewSandbox {
         id: SandboxId(Uuid::now_v7()),
         spec_id: run.spec.id,
@@ -63,5 +75,5 @@ pub(super) async fn wanted(
         // It is the same run that goes on.
         traceparent: sandbox.traceparent,
     };
-    Ok(Some((next, watched.restart + 1)))
+    Ok(Restart::In(Box::new(next), watched.restart + 1))
 }

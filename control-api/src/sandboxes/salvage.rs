@@ -8,16 +8,20 @@
 //!   lost says;
 //! - one control API at a time is at it, by a claim in the store. A claim lapses with its time, and
 //!   with the process that made it, so a crash in the middle is met by the next round;
+//! - in a process it is one task, of nobody's request or round: who waits for it may leave;
 //! - each try has a token of its own: nothing older opens the sandbox any more.
 //!
 //! Deliberately absent: places on other machines. When their workers come back, they deliver by
 //! themselves (`ingest` keeps late facts).
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::SandboxState;
+use tokio::sync::Semaphore;
 
 use super::{Rest, lost};
 use crate::app::App;
@@ -37,7 +41,47 @@ pub(super) const TRY_MAX: Duration = Duration::from_secs(30);
 /// How long a claim is believed beyond that: the end of a worker that took too long.
 const CLAIM_MARGIN: Duration = Duration::from_secs(15);
 /// How many are tried at once: each is a process beside the runs at work.
-pub(crate) const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 4;
+/// How long all tries may take, one after the other, with their pauses: what is begun again before may
+/// meet one that is under way.
+pub(crate) const TRIES_TIME: Duration = Duration::from_secs(180);
+
+/// The endings that this process is at.
+#[derive(Debug)]
+pub(crate) struct Salvages {
+    permits: Semaphore,
+    under_way: Mutex<HashSet<SandboxId>>,
+}
+
+impl Default for Salvages {
+    fn default() -> Self {
+        Self { permits: Semaphore::new(AT_ONCE), under_way: Mutex::default() }
+    }
+}
+
+impl Salvages {
+    fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<SandboxId>> {
+        // A set is valid between any two steps, also when a holder panicked.
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of them; over when it is dropped.
+struct UnderWay(App, SandboxId);
+
+impl UnderWay {
+    /// `None`: it is under way already.
+    fn begin(app: &App, sandbox: SandboxId) -> Option<Self> {
+        let begins = app.salvages.under_way().insert(sandbox);
+        begins.then(|| Self(Arc::clone(app), sandbox))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.salvages.under_way().remove(&self.1);
+    }
+}
 
 /// What can be done about a sandbox that lost its worker.
 enum Next {
@@ -53,14 +97,33 @@ enum Next {
 
 /// Delivers what is left in a place that lost its worker, and ends the run: by its own report if that
 /// was left, else as `outcome` with `why`. Says whether it was ended that way; `false`: it had ended by
-/// a report, or somebody else is at it.
+/// a report, or somebody else is at it. It goes on when nobody waits for it any more.
 pub(crate) async fn then_end(
     app: &App,
     sandbox: SandboxId,
     outcome: Outcome,
     why: &str,
 ) -> Result<bool, StoreError> {
-    let Ok(_permit) = app.salvages.acquire().await else { return Ok(false) };
+    let Some(under_way) = UnderWay::begin(app, sandbox) else { return Ok(false) };
+    let why = why.to_owned();
+    let work = app.tasks.spawn(async move {
+        let UnderWay(app, sandbox) = &under_way;
+        deliver_and_end(app, *sandbox, outcome, &why).await
+    });
+    work.await.unwrap_or_else(|error| {
+        // It panicked; the next round finds the sandbox again.
+        tracing::error!(%sandbox, %error, "ending a run did not come to its end");
+        Ok(false)
+    })
+}
+
+async fn deliver_and_end(
+    app: &App,
+    sandbox: SandboxId,
+    outcome: Outcome,
+    why: &str,
+) -> Result<bool, StoreError> {
+    let Ok(_permit) = app.salvages.permits.acquire().await else { return Ok(false) };
     let mut pause = PAUSE;
     loop {
         let (spec, token) = match next(app, sandbox).await? {
@@ -94,6 +157,10 @@ pub(crate) async fn then_end(
 
 /// Whether somebody is at it. What runs in the place then is not to be ended.
 pub(crate) fn is_under_way(app: &App, sandbox: &Sandbox) -> bool {
+    app.salvages.under_way().contains(&sandbox.id) || is_claimed(app, sandbox)
+}
+
+fn is_claimed(app: &App, sandbox: &Sandbox) -> bool {
     let claim = sandbox.salvage_claim.as_ref();
     claim.is_some_and(|claim| claim.until > app.now() && !app.provider.is_gone(&claim.by))
 }
@@ -107,7 +174,7 @@ async fn next(app: &App, sandbox: SandboxId) -> Result<Next, StoreError> {
     if found.state == SandboxState::Ended {
         return Ok(Next::Nothing);
     }
-    if is_under_way(app, found) {
+    if is_claimed(app, found) {
         return Ok(Next::Nothing);
     }
     if !app.provider.has_rest(app, sandbox, found.place.as_ref()) {

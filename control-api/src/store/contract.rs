@@ -13,6 +13,7 @@ mod packed_in_order;
 mod pages;
 pub(super) mod plans;
 mod schema;
+pub(crate) mod spoil;
 mod watch;
 
 use std::time::Duration;

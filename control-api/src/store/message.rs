@@ -190,7 +190,8 @@ pub(crate) async fn advance(
     Ok(())
 }
 
-/// The run is over: what the agent has not seen, it never will.
+/// The run is over: what the agent has not seen, it never will; what it has seen was part of a turn that
+/// is over, too.
 pub(crate) async fn expire(
     write: &mut Write,
     sandbox: SandboxId,
@@ -204,6 +205,16 @@ pub(crate) async fn expire(
         )
         .bind(sandbox.0)
         .bind(RUN_ENDED)
+        .bind(now.as_utc())
+        .execute()
+        .await?;
+    write
+        .query(
+            "UPDATE messages
+             SET status = 'settled', settled_at = $2
+             WHERE sandbox_id = $1 AND status = 'seen'",
+        )
+        .bind(sandbox.0)
         .bind(now.as_utc())
         .execute()
         .await?;

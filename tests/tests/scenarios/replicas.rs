@@ -59,6 +59,17 @@ async fn events(client: &Client, id: SpecId) -> Vec<EventView> {
     client.events(id, None, Duration::ZERO).await.unwrap().items
 }
 
+/// Who does the background duties, all of them.
+async fn holders(replica: &Replica) -> Option<BTreeSet<Option<String>>> {
+    let http = reqwest::Client::builder().no_proxy().build().ok()?;
+    let asked = http.get(format!("{}/api/v1/duties", replica.url)).bearer_auth(&replica.token);
+    let duties = asked.send().await.ok()?.text().await.ok()?;
+    let duties: Vec<serde_json::Value> = serde_json::from_str(&duties).ok()?;
+    let holder = |duty: &serde_json::Value| duty["holder"].as_str().map(str::to_owned);
+    // The eight of them.
+    (duties.len() >= 8).then(|| duties.iter().map(holder).collect())
+}
+
 fn is_done(events: &[EventView], phase: Phase) -> bool {
     let done = |one: &EventView| {
         one.event.kind == "spec.phase_completed" && one.event.phase == Some(phase)
@@ -111,6 +122,10 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
     let balancer = Balancer::start().await.unwrap();
     let address = database.address();
     let one = replica(&system, &address, &balancer).await;
+    let before = wait_for("every duty to have a holder", PATIENCE, async || {
+        holders(&one).await.filter(|holders| !holders.contains(&None))
+    })
+    .await;
     let two = replica(&system, &address, &balancer).await;
     let three = replica(&system, &address, &balancer).await;
     let anyone = Client::new(&balancer.url(), &one.token).unwrap();
@@ -181,6 +196,12 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
         assert!(is_done(&events, phase), "{phase} is done once");
     }
     assert_eq!(three.client.sandboxes().await.unwrap().len(), 1, "it was one run in one sandbox");
+    // What the killed ones did is done by the one that is left.
+    let after = wait_for("every duty to have another holder", PATIENCE, async || {
+        holders(&three).await.filter(|holders| holders.len() == 1 && !holders.contains(&None))
+    })
+    .await;
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
     three.process.signal(Signal::TERM);
     three.process.finish().await.expect_code(0);
     system.nothing_left().await;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::auth::Person;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
+use crate::said::{CleanError, Cleaner};
 use crate::store::{self, StoreError};
 
 /// The longest hold: one that was forgotten must not cost more than a day.
@@ -32,6 +33,8 @@ pub(crate) enum HoldError {
     TooLong,
     #[error("the sandbox has ended; there is nothing left to hold")]
     Ended,
+    #[error(transparent)]
+    Clean(#[from] CleanError),
     #[error("the hold could not be stored")]
     Store(#[from] StoreError),
 }
@@ -42,7 +45,15 @@ impl Refusal for HoldError {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::Passed | Self::TooLong => ProblemType::InvalidRequest,
             Self::Ended => ProblemType::SandboxEnded,
+            Self::Clean(error) => error.kind(),
             Self::Store(_) => ProblemType::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Clean(error) => error.retry_after(),
+            _ => None,
         }
     }
 }
@@ -62,7 +73,8 @@ pub(crate) async fn handler(
     if new.until > now.plus(LONGEST) {
         return Err(HoldError::TooLong);
     }
-    let hold = Hold { until: new.until, reason: new.reason.to_string(), by: person.name };
+    let reason = Cleaner::of(&app, id).await?.line(&new.reason).to_string();
+    let hold = Hold { until: new.until, reason, by: person.name };
     set(&app, id, Some(&hold)).await
 }
 

@@ -2,6 +2,8 @@
 //! message to a finished run is refused, and so is one whose time has passed. Who sends it is what
 //! the token says.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -14,6 +16,7 @@ use crate::app::App;
 use crate::auth::Person;
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
+use crate::said::{CleanError, Cleaner};
 use crate::store::{self, Session, StoreError};
 use crate::trace::Trace;
 
@@ -30,6 +33,8 @@ pub(crate) enum SayError {
     NothingToCancel,
     #[error("the id {0} belongs to another message; leave it out to get a new one")]
     IdTaken(MessageId),
+    #[error(transparent)]
+    Clean(#[from] CleanError),
     #[error("the message could not be stored")]
     Store(#[from] StoreError),
 }
@@ -40,7 +45,15 @@ impl Refusal for SayError {
             Self::NotFound(_) => ProblemType::NotFound,
             Self::Ended => ProblemType::SandboxEnded,
             Self::TooLate | Self::NothingToCancel | Self::IdTaken(_) => ProblemType::InvalidRequest,
+            Self::Clean(error) => error.kind(),
             Self::Store(_) => ProblemType::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Clean(error) => error.retry_after(),
+            _ => None,
         }
     }
 }
@@ -52,11 +65,12 @@ pub(crate) async fn handler(
     person: Person,
     Trace(trace): Trace,
     PathId(id): PathId<SandboxId>,
-    Body(new): Body<NewMessage>,
+    Body(mut new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<Message>), SayError> {
     if new.cancel_queued && new.kind != MessageKind::Interrupt {
         return Err(SayError::NothingToCancel);
     }
+    new.text = Cleaner::of(&app, id).await?.text(&new.text);
     let now = app.now();
     let message_id = new.id.unwrap_or_else(|| MessageId(Uuid::now_v7()));
     let mut write = app.store.write().await?;

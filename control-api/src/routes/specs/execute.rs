@@ -15,6 +15,7 @@ use crate::auth::Person;
 use crate::execution::{self, ExecuteError};
 use crate::extract::{Body, PathId};
 use crate::reconcile;
+use crate::sandboxes::salvage;
 use crate::store::{self, StoreError};
 use crate::trace::Trace;
 use crate::wake::Find;
@@ -62,8 +63,10 @@ async fn end_dead_sandbox(app: &App, id: SpecId) -> Result<(), StoreError> {
     let settled = async || {
         let mut session = app.store.read().await?;
         let found = store::sandbox::find(&mut session, sandbox.id).await?;
-        let delivered =
-            found.is_none_or(|found| found.state == SandboxState::Ended || found.salvages == 0);
+        let delivered = found.is_none_or(|found| {
+            let at_work = found.salvages > 0 || salvage::is_under_way(app, &found);
+            found.state == SandboxState::Ended || !at_work
+        });
         Ok::<_, StoreError>(Settled(delivered))
     };
     app.wakes.until_found(sandbox.id.0, SETTLE_MAX, &app.shutdown, settled).await?;

@@ -174,11 +174,137 @@ async fn a_repeat_is_the_same_intervention_and_a_second_one_is_told_how_long_to_
 }
 
 #[tokio::test]
-async fn each_kind_becomes_what_steers_a_run() {
+async fn of_guardians_that_come_at_once_one_gets_through() {
+    let api = Running::with_waiting_worker().await;
+    let scene = Scene::new(&api).await;
+    let body = nudge();
+    let keys: Vec<String> = (0..6).map(|number| format!("key-{number}")).collect();
+    let all = keys.iter().map(|key| scene.intervene(key, &body));
+    let answers = futures_util::future::join_all(all).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|(status, ..)| *status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 429, 429, 429, 429, 429]);
+    assert!(answers.iter().all(|(status, wait, _)| *status == 201 || wait.is_some()));
+    assert_eq!(scene.events("guardian.intervened").await.len(), 1);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn what_a_run_that_crashes_was_asked_for_has_not_helped() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
     scene.settings(&json!({ "gap_s": 0 })).await;
     let worker = Worker::hello(&api, scene.launched.sandbox_id).await;
+    let stop = json!({ "kind": "stop", "reason": "Because.", "evidence": "x" });
+    assert_eq!(scene.intervene("k", &stop).await.0, 201);
+    let cancel = format!("/api/v1/specs/{}/cancel", scene.launched.spec.id);
+    assert_eq!(api.post(&cancel, &json!({ "force": true })).await.0, 200);
+    let judged = scene.judged().await;
+    assert_eq!(judged["assessment"]["outcome"], "no_effect", "{judged}");
+    assert_eq!(worker.id, scene.launched.sandbox_id);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_word_that_the_run_was_entrusted_with_is_in_nothing_that_is_said_to_it_or_about_it() {
+    const KEY: &str = "sk-ant-api03-a-key-of-the-run-0123456789";
+    let sealed = crate::auth::SealKeys::parse(&"7".repeat(64)).unwrap();
+    let api = Running::with_settings(crate::testing::WAITING_WORKER, |config| {
+        config.seal_keys = Some(std::sync::Arc::new(sealed));
+    })
+    .await;
+    let put = json!({ "value": KEY });
+    let path = "/api/v1/credentials/model_api_key";
+    assert_eq!(api.request("PUT", path, OWNER_TOKEN, Some(&put)).await.0, 200);
+    let scene = Scene::new(&api).await;
+    let worker = Worker::hello(&api, scene.launched.sandbox_id).await;
+    let said = |word: &str| format!("{word} {KEY} and {OWNER_TOKEN}");
+    let clean = |word: &str| format!("{word} [redacted] and [redacted]");
+    let body = json!({
+        "kind": "nudge", "reason": said("reason"), "evidence": said("evidence"),
+        "message": said("message"),
+    });
+    let (status, _, made) = scene.intervene("k", &body).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(
+        (&made["reason"], &made["evidence"], &made["message"]["text"]),
+        (&json!(clean("reason")), &json!(clean("evidence")), &json!(clean("message")))
+    );
+    assert_eq!(scene.intervene("k", &body).await.0, 200, "a repeat is the same");
+    let sandbox = format!("/api/v1/sandboxes/{}", worker.id);
+    let message = json!({ "kind": "user_message", "text": said("say") });
+    let (status, message) = api.post(&format!("{sandbox}/messages"), &message).await;
+    assert_eq!((status, &message["text"]), (201, &json!(clean("say"))));
+    let until = specwright_shared::time::Timestamp::from(std::time::SystemTime::now())
+        .plus(std::time::Duration::from_secs(60));
+    let hold = json!({ "until": until, "reason": said("hold") });
+    let (status, view) = api.post(&format!("{sandbox}/hold"), &hold).await;
+    assert_eq!((status, &view["hold"]["reason"]), (200, &json!(clean("hold"))));
+    let events = json!(scene.events("guardian.intervened").await).to_string();
+    assert!(events.contains(&clean("reason")), "{events}");
+    let mut found = 0;
+    for name in ["specwright.db", "specwright.db-wal"] {
+        let stored = std::fs::read(api.config.data_dir.join(name)).unwrap();
+        let has = |text: &str| stored.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!has(KEY) && !has(OWNER_TOKEN), "{name}");
+        found += usize::from(has("evidence [redacted]"));
+    }
+    assert!(found > 0, "it was looked for where it is stored");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn the_trajectory_of_a_long_run_is_bounded_says_what_it_leaves_out_and_shows_the_verdict() {
+    let api = Running::with_waiting_worker().await;
+    let scene = Scene::new(&api).await;
+    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
+    for _ in 0..13 {
+        let mut batch = Vec::new();
+        for number in 0..100 {
+            let said = json!({ "content": excerpt(&format!("step {number}")) });
+            batch.push(worker.event("agent.message", Some(Phase::Explore), said));
+        }
+        worker.report(&batch).await;
+    }
+    let age = 20 * 60_000;
+    let heartbeat = json!({
+        "generation": worker.welcome.generation, "agent_alive": true, "spool_depth": 0,
+        "signals": {
+            "state": "model_turn", "agent_line_age_ms": age, "event_age_ms": age,
+            "operation": { "name": "model", "age_ms": age },
+        },
+    });
+    let path = format!("/api/v1/sandboxes/{}", worker.id);
+    let beat = format!("{path}/heartbeat");
+    assert_eq!(api.request("POST", &beat, &worker.token, Some(&heartbeat)).await.0, 200);
+    let trajectory = until("the verdict is shown", async || {
+        // The duty looks.
+        api.post(&format!("{path}/release"), &json!({})).await;
+        let trajectory = scene.trajectory("").await;
+        (trajectory["verdict"]["verdict"]["kind"] == "stuck").then_some(trajectory)
+    })
+    .await;
+    let fact = &trajectory["verdict"]["verdict"]["evidence"][0];
+    assert_eq!((&fact["limit_ms"], fact["age_ms"].is_u64()), (&json!(900_000), true), "{fact}");
+    // 1,300 events: the newest 768, in whole blocks of 256.
+    assert_eq!(trajectory["begins"], 513);
+    assert!(trajectory.to_string().len() <= specwright_shared::trajectory::MAX_BYTES);
+    let left_out = trajectory["left_out_to"].as_u64().unwrap();
+    let first = trajectory["steps"][0]["seq"].as_u64().unwrap();
+    assert!(left_out >= 512 && first > left_out, "{left_out} {first}");
+    let behind = scene.trajectory("?since=100").await;
+    assert_eq!(behind["left_out_to"], left_out, "there were steps behind the cursor");
+    let near = scene.trajectory(&format!("?since={left_out}")).await;
+    assert_eq!((near.get("left_out_to"), &near["steps"]), (None, &trajectory["steps"]));
+    api.end().await;
+}
+
+#[tokio::test]
+async fn each_kind_becomes_what_steers_a_run() {
+    let api = Running::with_waiting_worker().await;
+    let scene = Scene::new(&api).await;
+    scene.settings(&json!({ "gap_s": 0 })).await;
+    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
     let of = |kind: &str| json!({ "kind": kind, "reason": "Because.", "evidence": "x" });
     for (kind, word) in [("redirect", "`redirect` needs it"), ("hover", "`kind`")] {
         let (status, _, problem) = scene.intervene(kind, &of(kind)).await;
@@ -216,9 +342,19 @@ async fn each_kind_becomes_what_steers_a_run() {
     let reason = polled["stop"]["reason"].as_str().unwrap();
     assert_eq!(reason, "stopped by the guardian owner: Because.");
 
-    let cancel = format!("/api/v1/specs/{}/cancel", scene.launched.spec.id);
-    assert_eq!(api.post(&cancel, &json!({ "force": true })).await.0, 200);
-    assert_eq!(scene.judged().await["assessment"]["outcome"], "helped", "the run has ended");
+    let cancelled = json!({
+        "outcome": "cancelled", "failed_phase": "explore", "message": "as asked",
+        "cost_usd": 0.0, "duration_ms": 1,
+    });
+    let report = worker.event("spec.execution_failed", None, cancelled);
+    worker.report(&[report]).await;
+    let judged = scene.judged().await;
+    assert_eq!(judged["kind"], "stop");
+    assert_eq!(judged["assessment"]["outcome"], "helped", "{judged}");
+    let (_, page) = api.get(&scene.path).await;
+    let parked =
+        page["items"].as_array().unwrap().iter().find(|one| one["kind"] == "park").unwrap();
+    assert_eq!(parked["assessment"]["outcome"], "no_effect", "it stopped, it did not pause");
     let (status, _, problem) = scene.intervene("5", &nudge()).await;
     assert_eq!((status, &problem["type"]), (409, &json!("sandbox-ended")));
     api.end().await;
@@ -300,14 +436,13 @@ async fn a_trajectory_has_the_same_bytes_until_something_happens() {
 }
 
 #[tokio::test]
-async fn the_built_in_guardian_is_off_and_when_on_it_nudges_a_loop_once_through_the_same_door() {
+async fn the_built_in_guardian_nudges_a_loop_once_through_the_same_door() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
     let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
     for _ in 0..6 {
         call(&mut worker, "make", false, "nothing to do").await;
     }
-    assert_eq!(scene.events("guardian.intervened").await, Vec::<Value>::new());
     scene.settings(&json!({ "on": true, "observe_s": 1, "gap_s": 0 })).await;
     let made = until("the built-in guardian intervenes", async || {
         scene.events("guardian.intervened").await.first().cloned()

@@ -26,10 +26,10 @@ use uuid::Uuid;
 use crate::sandboxes::Listed;
 
 /// The variable that marks every process of one sandbox.
-pub(super) const MARK: &str = "SPECWRIGHT_SANDBOX";
+pub(crate) const MARK: &str = "SPECWRIGHT_SANDBOX";
 /// The variable that says which deployment a sandbox's first process belongs to: another one on this
 /// machine, with a database of its own, must not call it an orphan.
-pub(super) const LABEL: &str = "SPECWRIGHT_DEPLOYMENT";
+pub(crate) const LABEL: &str = "SPECWRIGHT_DEPLOYMENT";
 /// Who gets the orphans that nobody else adopts.
 const INIT: i32 = 1;
 /// How long killed processes may take to go; longer means that the kernel holds them.
@@ -43,7 +43,7 @@ const START_TIME: usize = 19;
 
 /// One living process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
+pub(super) struct Process {
     pid: i32,
     parent: i32,
     /// In clock ticks since boot.
@@ -60,10 +60,21 @@ pub(super) fn adopt_orphans() {
 
 /// Kills what belongs to a sandbox whose worker is gone, until nothing is left.
 pub(super) async fn end(sandbox: SandboxId, directory: &Path) {
+    kill(sandbox, || of(sandbox, directory)).await;
+}
+
+/// Kills what was there, and nothing that came later.
+pub(super) async fn end_those(sandbox: SandboxId, those: &[Process]) {
+    let is_there =
+        |process: &&Process| read(process.pid).is_some_and(|now| now.started == process.started);
+    kill(sandbox, || those.iter().filter(is_there).copied().collect()).await;
+}
+
+async fn kill(sandbox: SandboxId, left: impl Fn() -> Vec<Process>) {
     let deadline = Instant::now() + GONE;
     let mut killed = HashSet::new();
     loop {
-        let left = of(sandbox, directory);
+        let left = left();
         for process in &left {
             if read(process.pid).is_some_and(|now| now.started == process.started)
                 && let Some(pid) = Pid::from_raw(process.pid)
@@ -123,7 +134,7 @@ fn age(process: Process) -> Duration {
 }
 
 /// The living processes of a sandbox.
-fn of(sandbox: SandboxId, directory: &Path) -> Vec<Process> {
+pub(super) fn of(sandbox: SandboxId, directory: &Path) -> Vec<Process> {
     let us = getpid().as_raw_nonzero().get();
     let mark = format!("{MARK}={sandbox}").into_bytes();
     let table: Vec<Process> = table().into_iter().filter(|process| process.pid != us).collect();

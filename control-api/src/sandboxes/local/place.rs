@@ -107,6 +107,13 @@ impl Place {
         host == self.host && namespace == self.namespace
     }
 
+    /// Whether another process than this one watches it.
+    pub(super) fn is_watched(&self) -> bool {
+        let [host, boot, namespace] = machine();
+        let here = (&host, &boot, &namespace) == (&self.host, &self.boot, &self.namespace);
+        here && self.observer.is_some_and(Observer::watches)
+    }
+
     fn is_alive(&self) -> bool {
         // A zombie has ended; it only waits for its parent.
         matches!(stat(self.pid), Some((start, state)) if start == self.start_time && state != 'Z')

@@ -300,6 +300,41 @@ async fn a_start_that_fails_leaves_a_failed_spec_with_the_cause_and_nothing_else
     api.end().await;
 }
 
+#[tokio::test]
+async fn a_start_that_is_overtaken_or_cannot_be_noted_leaves_no_process_and_no_state() {
+    for closed in [false, true] {
+        let api = Running::with_settings(crate::testing::WAITING_WORKER, |config| {
+            config.end_sandboxes_on_shutdown = false;
+        })
+        .await;
+        let launched = api.launch(json!({})).await;
+        let cancel = format!("/api/v1/specs/{}/cancel", launched.spec.id);
+        assert_eq!(api.post(&cancel, &json!({ "force": true })).await.0, 200);
+        let own = api.sandbox_dir(launched.sandbox_id);
+        let hand = api.by_hand(|_| ()).await;
+        if closed {
+            hand.app.store.close().await;
+        }
+        let start = crate::sandboxes::Start {
+            sandbox: launched.sandbox_id,
+            spec: launched.spec.id,
+            token: crate::auth::SandboxToken::generate().unwrap(),
+            options: specwright_shared::wire::spec::RunOptions::default(),
+            traceparent: None,
+        };
+        // A worker was started by then.
+        let error = hand.app.provider.start(&hand.app, start).await.unwrap_err();
+        match error {
+            super::StartError::EndedMeanwhile => assert!(!closed),
+            super::StartError::Store(_) => assert!(closed),
+            other => panic!("{other:?}"),
+        }
+        assert!(worker_pids(&launched.sandbox_id.to_string()).is_empty());
+        assert!(!own.join("state").exists() && !own.join("workspace").exists());
+        hand.end().await;
+    }
+}
+
 /// Launches what cannot start; the cause, as the spec tells it.
 async fn failed_start(api: &Running) -> String {
     let launch = json!({ "spec": { "description": "Idea" }, "run": { "restarts": 5 } });
