@@ -5,6 +5,8 @@
 //! an empty variable for a value, and show options in its usage line that nobody gave.
 
 pub(crate) mod access;
+#[cfg(test)]
+mod named;
 
 use std::path::PathBuf;
 

@@ -104,9 +104,10 @@ impl From<ClientError> for Failure {
 fn exit_of(error: &ClientError) -> Exit {
     match error {
         ClientError::Address { .. } | ClientError::Scheme { .. } => Exit::Usage,
-        ClientError::Setup(_) | ClientError::Unreachable { .. } | ClientError::NoProblem { .. } => {
-            Exit::NotReady
-        }
+        ClientError::Setup(_)
+        | ClientError::Unreachable { .. }
+        | ClientError::Gateway { .. }
+        | ClientError::NoProblem { .. } => Exit::NotReady,
         ClientError::TimedOut { .. } | ClientError::Body { .. } => Exit::Failed,
         ClientError::Problem(problem) => match problem.kind {
             ProblemType::InvalidRequest | ProblemType::NotFound | ProblemType::TooLarge => {

@@ -106,16 +106,20 @@ pub(crate) async fn project(client: &Client, given: &str) -> Result<ProjectId, F
                 FindError::Several { .. } => Failure::from(error),
                 _ => {
                     let names: Vec<_> = projects.iter().map(|one| one.name.as_str()).collect();
-                    let sentence = format!(
-                        "no project has the name or id `{given}`; there are: {}",
-                        names.join(", ")
-                    );
-                    Failure::new(Exit::Usage, sentence)
+                    Failure::new(Exit::Usage, no_project(given, &names))
                 }
             });
             Ok(found?.into())
         }
     }
+}
+
+fn no_project(given: &str, names: &[&str]) -> String {
+    let there_are = match names {
+        [] => "you are in none yet; `specwright launch` makes one".to_owned(),
+        _ => format!("there are: {}", names.join(", ")),
+    };
+    format!("no project has the name or id `{given}`; {there_are}")
 }
 
 /// The same for an option that may be absent.
@@ -203,6 +207,12 @@ mod tests {
         let error = unique("0189", "spec", &ids()).unwrap_err().to_string();
         assert!(error.contains("several specs") && error.contains("ac96"), "{error}");
         assert!(error.contains("ac97") && !error.contains("0199ffff"), "{error}");
+    }
+
+    #[test]
+    fn who_names_a_project_that_is_not_there_is_told_which_are() {
+        assert!(no_project("x", &["a", "b"]).ends_with("`x`; there are: a, b"));
+        assert!(no_project("x", &[]).contains("none yet"));
     }
 
     #[test]

@@ -188,6 +188,12 @@ impl Client {
     ) -> ClientError {
         match serde_json::from_slice::<Problem>(body) {
             Ok(problem) => ClientError::Problem(Box::new(problem)),
+            Err(_) if matches!(status.as_u16(), 502..=504) => ClientError::Gateway {
+                base: self.base().to_owned(),
+                method,
+                path: path.to_owned(),
+                status: status.as_u16(),
+            },
             // Not what the control API says, so not from it: a proxy, or another program.
             Err(_) => ClientError::NoProblem {
                 base: self.base().to_owned(),

@@ -3,12 +3,14 @@
 //!
 //! Every process that a run starts carries that directory's path in its environment or arguments, so
 //! the process table tells what a run has left behind ([`System::processes`]). A [`System`] that is
-//! dropped ends what is left, so that a failed test leaves nothing running.
+//! dropped ends what is left, so that a failed test leaves nothing running; for one that is killed a
+//! [`Warden`] does it.
 
 mod digest;
 pub mod processes;
 mod program;
 mod running;
+mod warden;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ pub use running::{Finished, Running};
 use crate::messages_api::MessagesApi;
 use crate::wait::{PATIENCE, wait_for};
 use processes::Process;
+use warden::Warden;
 
 /// The model key that runs with the real CLI are given. No test may find it anywhere but in the
 /// requests that reach the Messages API.
@@ -32,6 +35,8 @@ pub const MODEL_KEY: &str = "sk-ant-scenario-4f1c9e7b2d8a4c66-key";
 pub struct System {
     root: TempDir,
     environment: Vec<(OsString, OsString)>,
+    /// Kept for its `Drop`.
+    _warden: Warden,
 }
 
 impl System {
@@ -48,7 +53,8 @@ impl System {
             std::fs::create_dir(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
-        let mut system = Self { root, environment: Vec::new() };
+        let warden = Warden::over(root.path());
+        let mut system = Self { root, environment: Vec::new(), _warden: warden };
         let (home, data, config) =
             (system.directory("home"), system.data(), system.directory("config"));
         system

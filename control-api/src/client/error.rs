@@ -48,6 +48,21 @@ pub enum ClientError {
     /// The control API refused, and said why.
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
+    /// A proxy answered that it did not reach the control API, or lost it.
+    #[error(
+        "the proxy at {base} reached no control API for {method} {path} (HTTP {status}); {}",
+        if *method == "GET" { "try again in a moment" } else { "look whether it was done, else try again" }
+    )]
+    Gateway {
+        /// The address.
+        base: String,
+        /// The method.
+        method: &'static str,
+        /// The path.
+        path: String,
+        /// The HTTP status.
+        status: u16,
+    },
     /// Something refused, but not in the control API's words.
     #[error(
         "{base} answered {method} {path} with HTTP {status} and without {expected}, so this is not \
@@ -108,11 +123,11 @@ impl ClientError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Gateway { .. } => true,
             Self::Problem(problem) => {
                 matches!(problem.kind, ProblemType::TimedOut | ProblemType::Unavailable)
             }
-            Self::NoProblem { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            Self::NoProblem { status, .. } => *status == 429,
             Self::Address { .. } | Self::Scheme { .. } | Self::Setup(_) | Self::Body { .. } => {
                 false
             }

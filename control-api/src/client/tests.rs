@@ -91,6 +91,19 @@ async fn an_answer_of_another_program_is_called_that() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_reaches_nobody_is_called_that_and_a_deed_is_not_done_twice() {
+    let (client, hits, server) =
+        serving(|_| (StatusCode::BAD_GATEWAY, "<html>no upstream</html>").into_response()).await;
+    let id = uuid::Uuid::from_u128(7).into();
+    let error = client.execute(id, &Default::default()).await.unwrap_err().to_string();
+    for part in ["the proxy at", "HTTP 502", "look whether it was done"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(hits.load(Ordering::SeqCst), 1);
+    server.abort();
+}
+
+#[tokio::test]
 async fn nobody_listening_is_said_with_the_address() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -3,7 +3,7 @@
 mod balancer;
 #[expect(dead_code, reason = "not every test of it needs all that it can")]
 #[path = "../../../control-api/src/store/postgres_server.rs"]
-mod postgres_server;
+pub(crate) mod postgres_server;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -95,7 +95,7 @@ fn spooled(directory: &Path, kind: &str, phase: Phase) -> bool {
     })
 }
 
-async fn until_asked(api: &MessagesApi, phase: Phase) {
+pub(crate) async fn until_asked(api: &MessagesApi, phase: Phase) {
     wait_for("the model to be asked", PATIENCE, async || {
         api.asks().iter().any(|ask| ask.phase() == Some(phase)).then_some(())
     })

@@ -16,10 +16,17 @@ pub(crate) fn worker() -> PathBuf {
     program("specwright-worker")
 }
 
-/// Builds both, so that no older build is measured. Quick when they are fresh.
+/// Builds both, so that no older build is measured, and what their world needs. Quick when they are
+/// fresh.
 pub(crate) fn build() -> Result<()> {
-    let mut arguments = vec!["build", "--package", "specwright", "--package", "specwright-worker"];
-    arguments.push("--bins");
+    let mut arguments = vec!["build"];
+    for (package, program) in [
+        ("specwright", "specwright"),
+        ("specwright-worker", "specwright-worker"),
+        ("specwright-tests", "warden"),
+    ] {
+        arguments.extend(["--package", package, "--bin", program]);
+    }
     if !cfg!(debug_assertions) {
         arguments.push("--release");
     }
