@@ -14,6 +14,7 @@
 
 mod alone;
 mod arrived;
+mod believed;
 mod effects;
 mod gate;
 mod together;

@@ -9,6 +9,8 @@
 //! answer is given after the commit only. A group waits for nobody's lock: a run that somebody else is
 //! at, an unknown sandbox, and whatever the database refuses, are left, each to be taken alone. So
 //! groups can come in any order, here and at other replicas, and never wait for each other.
+//!
+//! On PostgreSQL most of a group goes in by one statement, without having been asked for ([`Believed`]).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::arrived::Arrived;
+use super::believed::Believed;
 use super::effects::Reach;
 use super::{IngestError, Taken};
 use crate::problem::chain;
@@ -52,6 +55,7 @@ pub(super) struct Groups {
 struct Line {
     store: Store,
     at_once: usize,
+    believed: Believed,
     queue: Mutex<Queue>,
 }
 
@@ -74,7 +78,8 @@ impl Groups {
             Engine::Sqlite { .. } => 1,
             Engine::Postgres(_) => GROUPS_ON_POSTGRES,
         };
-        Self { line: Arc::new(Line { store, at_once, queue: Mutex::default() }), tasks }
+        let (believed, queue) = (Believed::default(), Mutex::default());
+        Self { line: Arc::new(Line { store, at_once, believed, queue }), tasks }
     }
 
     /// Takes a batch in, with whoever else waits.
@@ -118,7 +123,7 @@ impl AtWork {
     async fn until_nobody_waits(mut self) {
         while let Some(group) = self.next() {
             let arrived: Vec<&Arrived> = group.iter().map(|waiting| &*waiting.arrived).collect();
-            let answers = answers(&self.line.store, &arrived).await;
+            let answers = self.line.answers(&arrived).await;
             for (waiting, answer) in group.into_iter().zip(answers) {
                 // Who went away misses nothing: the worker sends it again.
                 drop(waiting.answer.send(answer));
@@ -159,44 +164,98 @@ impl Drop for AtWork {
     }
 }
 
-/// What each of a group comes to.
-async fn answers(store: &Store, group: &[&Arrived]) -> Vec<Answer> {
-    match take_in(store, group).await {
-        Ok(answers) => answers,
-        // Each alone would wait as long for the same.
-        Err(error) if trouble(&error) == Some(Trouble::Busy) => {
-            let error = Arc::new(error);
-            let told = || IngestError::Store(StoreError::Together(Arc::clone(&error)));
-            group.iter().map(|_| Some(Err(told()))).collect()
+impl Line {
+    /// What each of a group comes to.
+    async fn answers(&self, group: &[&Arrived]) -> Vec<Answer> {
+        let mut answers = match self.as_believed(group).await {
+            Ok(answers) => answers,
+            Err(error) => return failed(error, group.len()),
+        };
+        let left: Vec<usize> = (0..group.len()).filter(|at| answers[*at].is_none()).collect();
+        if !left.is_empty() {
+            let group: Vec<&Arrived> = left.iter().map(|at| group[*at]).collect();
+            let asked = self.as_asked(&group).await;
+            let asked = asked.unwrap_or_else(|error| failed(error, group.len()));
+            left.into_iter().zip(asked).for_each(|(at, answer)| answers[at] = answer);
         }
-        Err(error) => {
-            tracing::warn!(
-                batches = group.len(),
-                error = chain(&error),
-                "batches were not taken in together; each is tried alone"
-            );
-            group.iter().map(|_| None).collect()
-        }
+        answers
     }
-}
 
-async fn take_in(store: &Store, group: &[&Arrived]) -> Result<Vec<Answer>, StoreError> {
-    let sandboxes: BTreeSet<SandboxId> = group.iter().map(|arrived| arrived.sandbox).collect();
-    let mut write = store.write().await?;
-    let standings = intake::lock(&mut write, sandboxes.into_iter()).await?;
-    let mut counted = Counted::at(standings);
-    let answers = group.iter().map(|arrived| counted.take(arrived)).collect();
-    if !counted.recorded.is_empty() {
+    /// Takes in, by one statement, from those who stand where they are believed to.
+    async fn as_believed(&self, group: &[&Arrived]) -> Result<Vec<Answer>, StoreError> {
+        let mut answers: Vec<Answer> = group.iter().map(|_| None).collect();
+        let Some(mut write) = self.store.write_at_once().await? else { return Ok(answers) };
+        let mut specs = BTreeSet::new();
+        let mut believed = self.believed.take(sandboxes(group));
+        // Where one of two that share a spec does not stand as believed, the other's positions are wrong.
+        believed.retain(|standing| specs.insert(standing.spec));
+        let mut counted = Counted::at(believed.clone());
+        for (arrived, answer) in group.iter().zip(&mut answers) {
+            let before = counted.recorded.len();
+            let hoped = counted.take(arrived);
+            // A refusal, and that there is nothing new, are told of what is known.
+            if counted.recorded.len() > before {
+                *answer = hoped;
+            }
+        }
+        if counted.recorded.is_empty() {
+            return Ok(answers);
+        }
         let Counted { recorded, raised, now, lease_expires_at, .. } = &counted;
-        intake::enter(&mut write, recorded, raised, *now, *lease_expires_at).await?;
+        let entered =
+            intake::enter_if(&mut write, &believed, recorded, raised, *now, *lease_expires_at);
+        let entered = entered.await?;
+        write.commit().await?;
+        for (arrived, answer) in group.iter().zip(&mut answers) {
+            answer.take_if(|_| !entered.contains(&arrived.sandbox));
+        }
+        self.believed.keep(counted.standings().filter(|one| entered.contains(&one.sandbox)));
+        Ok(answers)
     }
-    // Also when nothing was written: what is answered may be under way to the disk in this very
-    // transaction.
-    write.commit().await?;
-    Ok(answers)
+
+    /// Takes in from those whom nobody else has locked, each from where it stands.
+    async fn as_asked(&self, group: &[&Arrived]) -> Result<Vec<Answer>, StoreError> {
+        let mut write = self.store.write().await?;
+        let standings = intake::lock(&mut write, sandboxes(group)).await?;
+        let mut counted = Counted::at(standings);
+        let answers = group.iter().map(|arrived| counted.take(arrived)).collect();
+        if !counted.recorded.is_empty() {
+            let Counted { recorded, raised, now, lease_expires_at, .. } = &counted;
+            intake::enter(&mut write, recorded, raised, *now, *lease_expires_at).await?;
+        }
+        // Also when nothing was written: what is answered may be under way to the disk in this very
+        // transaction.
+        write.commit().await?;
+        if matches!(self.store.engine, Engine::Postgres(_)) {
+            self.believed.keep(counted.standings());
+        }
+        Ok(answers)
+    }
 }
 
-/// What a group makes of the runs that it has locked.
+/// Whose batches these are.
+fn sandboxes(group: &[&Arrived]) -> impl Iterator<Item = SandboxId> {
+    let sandboxes: BTreeSet<_> = group.iter().map(|arrived| arrived.sandbox).collect();
+    sandboxes.into_iter()
+}
+
+/// What so many batches come to that could not be taken in together.
+fn failed(error: StoreError, batches: usize) -> Vec<Answer> {
+    // Each alone would wait as long for the same.
+    if trouble(&error) == Some(Trouble::Busy) {
+        let error = Arc::new(error);
+        let told = || IngestError::Store(StoreError::Together(Arc::clone(&error)));
+        return (0..batches).map(|_| Some(Err(told()))).collect();
+    }
+    tracing::warn!(
+        batches,
+        error = chain(&error),
+        "batches were not taken in together; each is tried alone"
+    );
+    (0..batches).map(|_| None).collect()
+}
+
+/// What a group makes of where its runs stand.
 #[derive(Debug)]
 struct Counted {
     standings: BTreeMap<SandboxId, Standing>,
@@ -216,6 +275,14 @@ impl Counted {
             now: Timestamp::from_micros(i64::MIN),
             lease_expires_at: Timestamp::from_micros(i64::MIN),
         }
+    }
+
+    /// Where they stand with all that was counted in.
+    fn standings(&self) -> impl Iterator<Item = Standing> {
+        self.standings.values().map(|standing| {
+            let raised = self.raised.specs.get(&standing.spec);
+            Standing { events: raised.map_or(standing.events, |(events, _)| *events), ..*standing }
+        })
     }
 
     /// Counts a batch in, behind those before it.

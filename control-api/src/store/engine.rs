@@ -8,10 +8,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
-    Arguments as _, FromRow, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Arguments as _, FromRow, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
 };
 use uuid::Uuid;
 
@@ -57,7 +59,7 @@ pub(crate) enum Session {
     /// On a SQLite file.
     Sqlite(OnFile),
     /// On a PostgreSQL server.
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(OnServer),
 }
 
 /// How a session stands on a SQLite file.
@@ -72,6 +74,23 @@ impl OnFile {
         match self {
             Self::Reading(transaction) => Ok(transaction),
             Self::Writing(turn) => turn.connection(),
+        }
+    }
+}
+
+/// How a session stands on a PostgreSQL server.
+#[derive(Debug)]
+pub(crate) enum OnServer {
+    Transaction(Transaction<'static, Postgres>),
+    /// The one statement is its own transaction.
+    Statement(PoolConnection<Postgres>),
+}
+
+impl OnServer {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Transaction(transaction) => transaction,
+            Self::Statement(connection) => connection,
         }
     }
 }
@@ -135,9 +154,9 @@ impl Store {
             Engine::Sqlite { readers, .. } => {
                 Session::Sqlite(OnFile::Reading(readers.begin().await?))
             }
-            Engine::Postgres(pool) => Session::Postgres(
+            Engine::Postgres(pool) => Session::Postgres(OnServer::Transaction(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
-            ),
+            )),
         })
     }
 
@@ -145,9 +164,21 @@ impl Store {
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         let session = match &self.engine {
             Engine::Sqlite { writer, .. } => Session::Sqlite(OnFile::Writing(writer.take().await?)),
-            Engine::Postgres(pool) => Session::Postgres(pool.begin().await?),
+            Engine::Postgres(pool) => Session::Postgres(OnServer::Transaction(pool.begin().await?)),
         };
-        Ok(Write { session, news: BTreeSet::new(), wakes: Arc::clone(&self.wakes) })
+        Ok(self.writing(session))
+    }
+
+    /// Begins to write with a single statement, which is then its own transaction: one way to the server
+    /// and back instead of three. `None` on SQLite, where there is no way to save.
+    pub(crate) async fn write_at_once(&self) -> Result<Option<Write>, StoreError> {
+        let Engine::Postgres(pool) = &self.engine else { return Ok(None) };
+        let session = Session::Postgres(OnServer::Statement(pool.acquire().await?));
+        Ok(Some(self.writing(session)))
+    }
+
+    fn writing(&self, session: Session) -> Write {
+        Write { session, news: BTreeSet::new(), wakes: Arc::clone(&self.wakes) }
     }
 
     /// Whether the database answers a question at all.
@@ -195,7 +226,9 @@ impl Write {
         match session {
             Session::Sqlite(OnFile::Writing(turn)) => return turn.commit(tell).await,
             Session::Sqlite(OnFile::Reading(transaction)) => transaction.commit().await?,
-            Session::Postgres(transaction) => transaction.commit().await?,
+            Session::Postgres(OnServer::Transaction(transaction)) => transaction.commit().await?,
+            // Committed with its answer.
+            Session::Postgres(OnServer::Statement(_)) => {}
         }
         tell();
         Ok(())
@@ -278,7 +311,10 @@ impl Query<'_> {
                     .rows_affected()
             }
             (Session::Postgres(session), Arguments::Postgres(arguments)) => {
-                sqlx::query_with(self.sql, arguments).execute(&mut **session).await?.rows_affected()
+                sqlx::query_with(self.sql, arguments)
+                    .execute(session.connection())
+                    .await?
+                    .rows_affected()
             }
             _ => unreachable_mixture()?,
         })
@@ -294,7 +330,7 @@ impl Query<'_> {
                 sqlx::query_as_with(self.sql, arguments).fetch_all(session.connection()?).await?
             }
             (Session::Postgres(session), Arguments::Postgres(arguments)) => {
-                sqlx::query_as_with(self.sql, arguments).fetch_all(&mut **session).await?
+                sqlx::query_as_with(self.sql, arguments).fetch_all(session.connection()).await?
             }
             _ => unreachable_mixture()?,
         })

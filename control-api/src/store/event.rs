@@ -120,10 +120,10 @@ const INSERT_ALL: &str = "INSERT INTO events (
            GREATEST(pg_current_xact_id()::TEXT::BIGINT, before.txid)
     FROM UNNEST($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
              AS new (spec_id, position, sandbox_id, seq, id, kind, phase, at, data, trace_id, place)
-    JOIN before ON before.id = new.spec_id
-    ORDER BY new.place";
+    JOIN before ON before.id = new.spec_id";
 
-static INSERT_POSTGRES: LazyLock<String> = LazyLock::new(|| format!("WITH {BEFORE} {INSERT_ALL}"));
+static INSERT_POSTGRES: LazyLock<String> =
+    LazyLock::new(|| format!("WITH {BEFORE} {INSERT_ALL} ORDER BY new.place"));
 
 /// Stores events behind the newest one of a spec, in order and without a hole, under the spec's lock,
 /// and tells who waits for them.

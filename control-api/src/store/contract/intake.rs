@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::event::all;
 use super::{LEASE, add_sandbox, new_spec, now, numbered};
-use crate::ingest::IngestError;
+use crate::ingest::{IngestError, Intake};
 use crate::store::engine::Engine;
 use crate::store::event::Recorded;
-use crate::store::event::intake::{self, Raised};
+use crate::store::event::intake::{self, Raised, Standing};
 use crate::store::event::log::Log;
 use crate::store::postgres_server::PostgresServer;
 use crate::store::{Session, Store, Write, sandbox, spec};
@@ -22,6 +22,8 @@ pub(super) async fn what_is_kept_of_many(store: &Store) {
     a_cost_that_cannot_be_counted_stays_at_the_most(store).await;
     who_is_locked_by_another_is_left_out(store).await;
     each_of_a_group_gets_the_answer_that_it_would_get_alone(store).await;
+    who_does_not_stand_as_believed_is_left_out(store).await;
+    what_is_taken_in_on_belief_is_what_is_true(store).await;
 }
 
 /// A sandbox to which a generation was handed out.
@@ -50,6 +52,18 @@ async fn write_of_each(write: &mut Write, runs: &[(SpecId, SandboxId)], count: u
     }
     let lease = now().plus(LEASE * 2);
     intake::enter(write, &recorded, &raised, now().plus(LEASE), lease).await.unwrap();
+}
+
+/// The next event of each.
+fn one_more_of_each(standings: &[Standing]) -> (Vec<(SpecId, Recorded)>, Raised) {
+    let (mut recorded, mut raised) = (Vec::new(), Raised::default());
+    for one in standings {
+        let (seq, events) = (one.acked + 1, one.events + 1);
+        recorded.push((one.spec, Recorded::new(events, Some(one.sandbox), &said(seq))));
+        raised.specs.insert(one.spec, (events, 0));
+        raised.sandboxes.insert(one.sandbox, (seq, 0));
+    }
+    (recorded, raised)
 }
 
 async fn many_are_locked_and_raised_together(store: &Store) {
@@ -189,6 +203,92 @@ async fn each_of_a_group_gets_the_answer_that_it_would_get_alone(store: &Store) 
     }
 }
 
+async fn who_does_not_stand_as_believed_is_left_out(store: &Store) {
+    let Some(mut at_once) = store.write_at_once().await.unwrap() else {
+        assert!(matches!(store.engine, Engine::Sqlite { .. }));
+        return;
+    };
+    let mut runs = Vec::new();
+    for _ in 0..6 {
+        runs.push(active(store).await);
+    }
+    let [as_believed, reported, told, taken_over, ended, held] = runs[..] else { unreachable!() };
+    let mut write = store.write().await.unwrap();
+    let standings = intake::lock(&mut write, runs.iter().map(|(_, id)| *id)).await.unwrap();
+    write.commit().await.unwrap();
+    let mut write = store.write().await.unwrap();
+    for (change, id) in [
+        ("UPDATE sandboxes SET acked_seq = 1 WHERE id = $1", reported.1.0),
+        ("UPDATE specs SET events = 1 WHERE id = $1", told.0.0),
+        ("UPDATE sandboxes SET generation = 2 WHERE id = $1", taken_over.1.0),
+        ("UPDATE sandboxes SET state = 'ended' WHERE id = $1", ended.1.0),
+    ] {
+        assert_eq!(write.query(change).bind(id).execute().await.unwrap(), 1);
+    }
+    write.commit().await.unwrap();
+    let mut other = store.write().await.unwrap();
+    spec::lock(&mut other, held.0).await.unwrap();
+
+    let (recorded, raised) = one_more_of_each(&standings);
+    let lease = now().plus(LEASE);
+    let entered =
+        intake::enter_if(&mut at_once, &standings, &recorded, &raised, now(), lease).await.unwrap();
+    assert_eq!(entered.into_iter().collect::<Vec<_>>(), [as_believed.1]);
+    // Without a commit of its own: the statement was it.
+    drop(at_once);
+    let mut session = store.read().await.unwrap();
+    for (run, events) in [(as_believed, 1), (reported, 0), (taken_over, 0), (ended, 0), (held, 0)] {
+        assert_eq!(all(&mut session, Log::Spec(run.0)).await.len(), events);
+        let read = spec::find(&mut session, run.0).await.unwrap().unwrap();
+        assert_eq!(read.events, events as u64);
+    }
+    let read = sandbox::find(&mut session, as_believed.1).await.unwrap().unwrap();
+    assert_eq!((read.acked_seq, read.lease_expires_at), (1, lease));
+    let read = sandbox::find(&mut session, told.1).await.unwrap().unwrap();
+    assert_eq!(read.acked_seq, 0);
+    other.commit().await.unwrap();
+}
+
+/// Two control APIs and somebody who writes to the spec beside them.
+async fn what_is_taken_in_on_belief_is_what_is_true(store: &Store) {
+    let (spec, sandbox) = active(store).await;
+    let (here, knows_nothing) = super::taking_in(store);
+    let (there, _) = super::taking_in(store);
+    let report = async |intake: &Intake, generation, seqs: std::ops::RangeInclusive<u64>| {
+        let batch = Batch { generation, events: seqs.map(said).collect() };
+        let taken = intake.take(&knows_nothing, sandbox, batch, now(), LEASE).await;
+        taken.map(|taken| taken.ack.acked)
+    };
+    assert_eq!(report(&here, 1, 1..=1).await.unwrap(), 1);
+    assert_eq!(report(&here, 1, 2..=3).await.unwrap(), 3);
+    assert_eq!(report(&there, 1, 4..=4).await.unwrap(), 4);
+    assert_eq!(report(&here, 1, 4..=5).await.unwrap(), 5, "in part a replay of what is there");
+    let mut write = store.write().await.unwrap();
+    let mut locked = spec::lock(&mut write, spec).await.unwrap().unwrap();
+    locked.events += 1;
+    let own = Recorded::new(locked.events, None, &said(0));
+    crate::store::event::insert(&mut write, spec, vec![own], now()).await.unwrap();
+    spec::save(&mut write, &locked).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(report(&here, 1, 6..=6).await.unwrap(), 6);
+    assert_eq!(report(&here, 1, 6..=6).await.unwrap(), 6, "a replay");
+    let gap = report(&here, 1, 8..=8).await;
+    assert!(matches!(gap, Err(IngestError::Gap { begins: 8, expected: 7 })));
+    let mut write = store.write().await.unwrap();
+    assert!(sandbox::set_generation(&mut write, sandbox, 2, Uuid::nil(), now()).await.unwrap());
+    write.commit().await.unwrap();
+    let fenced = report(&here, 1, 7..=7).await;
+    assert!(matches!(fenced, Err(IngestError::Fenced { theirs: 1, newest: 2 })));
+    assert_eq!(report(&here, 2, 7..=7).await.unwrap(), 7);
+
+    let mut session = store.read().await.unwrap();
+    let events = all(&mut session, Log::Spec(spec)).await;
+    let seqs: Vec<u64> = events.iter().map(|one| one.event.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5, 0, 6, 7]);
+    let read = spec::find(&mut session, spec).await.unwrap().unwrap();
+    assert_eq!(read.events, 8);
+}
+
 /// Fills the tables: 10,000 runs of 5 events each.
 const FILL: [&str; 4] = [
     "INSERT INTO specs
@@ -243,14 +343,15 @@ pub(super) async fn what_is_taken_in_is_found_by_indexes(server: &PostgresServer
     let ids = runs.iter().map(|(id, _)| SandboxId(*id)).chain([sandbox]);
     let standings = intake::lock(&mut write, ids).await.unwrap();
     assert_eq!(standings.len(), 11 - usize::from(runs.iter().any(|(id, _)| *id == sandbox.0)));
-    let (mut recorded, mut raised) = (Vec::new(), Raised::default());
-    for one in &standings {
-        let seq = one.acked + 1;
-        recorded.push((one.spec, Recorded::new(one.events + 1, Some(one.sandbox), &said(seq))));
-        raised.specs.insert(one.spec, (one.events + 1, 0));
-        raised.sandboxes.insert(one.sandbox, (seq, 0));
-    }
+    let (recorded, raised) = one_more_of_each(&standings);
     intake::enter(&mut write, &recorded, &raised, now(), now()).await.unwrap();
+    let standings: Vec<_> = standings
+        .into_iter()
+        .map(|one| Standing { acked: one.acked + 1, events: one.events + 1, ..one })
+        .collect();
+    let (recorded, raised) = one_more_of_each(&standings);
+    let entered = intake::enter_if(&mut write, &standings, &recorded, &raised, now(), now());
+    assert_eq!(entered.await.unwrap().len(), standings.len());
     let (after, by_index_after): (i64, i64) = write.query(scans).fetch_one().await.unwrap();
     assert_eq!(after, before, "a table was read from end to end");
     assert!(by_index_after > by_index, "the counters count");

@@ -5,7 +5,7 @@
 //! it stands under that lock. Nobody is waited for: a run that somebody else has locked is left out.
 //! So two that take in never wait for each other, in whatever order they come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use specwright_shared::id::{SandboxId, SpecId};
@@ -15,6 +15,7 @@ use specwright_shared::trace::{TraceContext, TraceId};
 use uuid::Uuid;
 
 use super::{BEFORE, INSERT_ALL, Recorded, bind_rows, insert_in_parts};
+use crate::store::engine::Query;
 use crate::store::{Session, StoreError, Write, count, stored, word};
 
 const TABLE: &str = "sandboxes";
@@ -115,27 +116,62 @@ fn with_new_cost(table: &str) -> String {
     )
 }
 
+static RAISE_SPECS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE specs
+        SET events = new.events, cost_micro_usd = {}, updated_at = $1
+        FROM UNNEST($15, $16, $17) AS new (id, events, cost)
+        WHERE specs.id = new.id",
+        with_new_cost("specs")
+    )
+});
+
+static RAISE_SANDBOXES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE sandboxes
+        SET acked_seq = new.acked, cost_micro_usd = {}, lease_expires_at = $14
+        FROM UNNEST($18, $19, $20) AS new (id, acked, cost)
+        WHERE sandboxes.id = new.id",
+        with_new_cost("sandboxes")
+    )
+});
+
 /// Everything in one statement: each costs a way to the server and back, and who waits for a commit
 /// waits for them all.
 static ENTER_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH {BEFORE},
-    written AS (
-        {INSERT_ALL}
-    ),
-    counted AS (
-        UPDATE specs
-        SET events = new.events, cost_micro_usd = {of_specs}, updated_at = $1
-        FROM UNNEST($15, $16, $17) AS new (id, events, cost)
-        WHERE specs.id = new.id
+        written AS ({INSERT_ALL} ORDER BY new.place),
+        counted AS ({specs})
+        {sandboxes}",
+        specs = *RAISE_SPECS,
+        sandboxes = *RAISE_SANDBOXES,
     )
-    UPDATE sandboxes
-    SET acked_seq = new.acked, cost_micro_usd = {of_sandboxes},
-        lease_expires_at = $14
-    FROM UNNEST($18, $19, $20) AS new (id, acked, cost)
-    WHERE sandboxes.id = new.id",
-        of_specs = with_new_cost("specs"),
-        of_sandboxes = with_new_cost("sandboxes"),
+});
+
+/// The same of those alone who still stand where they are believed to stand: locked, looked at, written
+/// and raised by a single statement. Who has been changed since the statement began is looked at again
+/// once he is locked, so what was believed is compared with what is true then.
+static ENTER_IF_POSTGRES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH locked AS MATERIALIZED (
+            SELECT sandboxes.id, sandboxes.spec_id
+            FROM UNNEST($21, $22, $23, $24, $25) AS believed (id, generation, acked, events, ended)
+            JOIN sandboxes ON sandboxes.id = believed.id
+            JOIN specs ON specs.id = sandboxes.spec_id
+            WHERE sandboxes.generation = believed.generation
+              AND sandboxes.acked_seq = believed.acked
+              AND (sandboxes.state = 'ended') = believed.ended
+              AND specs.events = believed.events
+            FOR NO KEY UPDATE OF specs, sandboxes SKIP LOCKED
+        ),
+        {BEFORE},
+        written AS ({INSERT_ALL} JOIN locked ON locked.id = new.sandbox_id ORDER BY new.place),
+        counted AS ({specs} AND specs.id IN (SELECT spec_id FROM locked))
+        {sandboxes} AND sandboxes.id IN (SELECT id FROM locked)
+        RETURNING sandboxes.id",
+        specs = *RAISE_SPECS,
+        sandboxes = *RAISE_SANDBOXES,
     )
 });
 
@@ -173,16 +209,8 @@ pub(crate) async fn enter(
     super::tell(write, events);
     let (specs, sandboxes) = (&raised.specs, &raised.sandboxes);
     if matches!(**write, Session::Postgres(_)) {
-        bind_rows(write.query(&ENTER_POSTGRES), events, now)
-            .bind(lease_expires_at.as_utc())
-            .bind_all(specs.keys().map(|id| id.0))
-            .bind_all(specs.values().map(|(events, _)| stored(*events)))
-            .bind_all(specs.values().map(|(_, cost)| *cost))
-            .bind_all(sandboxes.keys().map(|id| id.0))
-            .bind_all(sandboxes.values().map(|(acked, _)| stored(*acked)))
-            .bind_all(sandboxes.values().map(|(_, cost)| *cost))
-            .execute()
-            .await?;
+        let query = bind_rows(write.query(&ENTER_POSTGRES), events, now);
+        bind_raised(query, raised, lease_expires_at).execute().await?;
         return Ok(());
     }
     insert_in_parts(write, events, now).await?;
@@ -193,6 +221,42 @@ pub(crate) async fn enter(
     let update = write.query(&RAISE_SANDBOXES_SQLITE).bind(lease_expires_at.as_utc());
     update.bind(as_json(sandboxes)).execute().await?;
     Ok(())
+}
+
+/// The same in a single statement, on PostgreSQL alone, of those who still stand as believed and whom
+/// nobody has locked: who that was. Of the others nothing is stored. Each of them has a spec to itself.
+pub(crate) async fn enter_if(
+    write: &mut Write,
+    believed: &[Standing],
+    events: &[(SpecId, Recorded)],
+    raised: &Raised,
+    now: Timestamp,
+    lease_expires_at: Timestamp,
+) -> Result<BTreeSet<SandboxId>, StoreError> {
+    super::tell(write, events);
+    let query = bind_rows(write.query(&ENTER_IF_POSTGRES), events, now);
+    let entered: Vec<(Uuid,)> = bind_raised(query, raised, lease_expires_at)
+        .bind_all(believed.iter().map(|one| one.sandbox.0))
+        .bind_all(believed.iter().map(|one| stored(one.generation)))
+        .bind_all(believed.iter().map(|one| stored(one.acked)))
+        .bind_all(believed.iter().map(|one| stored(one.events)))
+        .bind_all(believed.iter().map(|one| one.ended))
+        .fetch_all()
+        .await?;
+    Ok(entered.into_iter().map(|(id,)| SandboxId(id)).collect())
+}
+
+/// The arguments of [`RAISE_SPECS`] and [`RAISE_SANDBOXES`].
+fn bind_raised<'s>(query: Query<'s>, raised: &Raised, lease_expires_at: Timestamp) -> Query<'s> {
+    let (specs, sandboxes) = (&raised.specs, &raised.sandboxes);
+    query
+        .bind(lease_expires_at.as_utc())
+        .bind_all(specs.keys().map(|id| id.0))
+        .bind_all(specs.values().map(|(events, _)| stored(*events)))
+        .bind_all(specs.values().map(|(_, cost)| *cost))
+        .bind_all(sandboxes.keys().map(|id| id.0))
+        .bind_all(sandboxes.values().map(|(acked, _)| stored(*acked)))
+        .bind_all(sandboxes.values().map(|(_, cost)| *cost))
 }
 
 /// SQLite has no arrays; it reads JSON.
