@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often a waiter looks without having been woken. 5,000 waiters then cost 330 looks a second.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// How often a waiter looks without having been woken. 5,000 waiters then cost 80 looks a second.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The same while this process does not hear what others write.
 const LOOK_AGAIN_DEAF: Duration = Duration::from_millis(250);
 

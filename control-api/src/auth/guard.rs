@@ -114,7 +114,7 @@ pub(crate) async fn guard(
 
 /// Who brings a token with this hash; its use is noted.
 pub(super) async fn who(app: &App, hash: &[u8; 32], now: Timestamp) -> Result<Actor, AuthError> {
-    let mut session = app.store.read().await?;
+    let mut session = app.store.ask().await?;
     let (actor, worth_noting) = identify(app, &mut session, hash, now).await?;
     drop(session);
     if let Some(token) = worth_noting {

@@ -2,7 +2,7 @@
 //! not looked up each time.
 //!
 //! What holds: a token that no longer opens its sandbox is taken for [`KEPT`] at most, and only where
-//! the transaction looks again whose turn it is: taking in events refuses an older generation. Only
+//! the transaction looks again whose turn it is: events and heartbeats of an older generation are refused. Only
 //! tokens that opened a sandbox are kept. The clock is an argument.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub(crate) struct KnownSandboxes(Mutex<HashMap<[u8; 32], (SandboxId, Instant)>>)
 impl KnownSandboxes {
     /// Whether a look-up of a moment ago is enough for this route.
     pub(super) fn are_enough_for(access: Access, path: &str) -> bool {
-        access == Access::OwnSandbox && path.ends_with("/events")
+        access == Access::OwnSandbox && (path.ends_with("/events") || path.ends_with("/heartbeat"))
     }
 
     /// Whose token has this hash, if that was looked up a moment ago.

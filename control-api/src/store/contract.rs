@@ -323,6 +323,9 @@ async fn a_messages_status_only_rises(store: &Store) {
         assert_eq!(message::find(&mut write, id).await.unwrap(), Some((sandbox, message.clone())));
         ids.push(message.id);
     }
+    let there = sandbox::waiting::look(&mut write, sandbox).await.unwrap().unwrap();
+    assert_eq!((there.state, there.messages), (SandboxState::Requested, 3));
+    assert_eq!((there.stop_reason, there.pause_requested), (None, false));
     let later = now().plus(Duration::from_micros(1));
     let step = |message_id, status| {
         let seen_as = (status == MessageStatus::Seen).then_some(SeenAs::Folded);

@@ -66,6 +66,8 @@ pub(crate) enum Session {
 #[derive(Debug)]
 pub(crate) enum OnFile {
     Reading(Transaction<'static, Sqlite>),
+    /// Each statement sees the moment when it begins.
+    Asking(PoolConnection<Sqlite>),
     Writing(Turn),
 }
 
@@ -73,6 +75,7 @@ impl OnFile {
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         match self {
             Self::Reading(transaction) => Ok(transaction),
+            Self::Asking(connection) => Ok(connection),
             Self::Writing(turn) => turn.connection(),
         }
     }
@@ -82,7 +85,7 @@ impl OnFile {
 #[derive(Debug)]
 pub(crate) enum OnServer {
     Transaction(Transaction<'static, Postgres>),
-    /// The one statement is its own transaction.
+    /// Each statement is its own transaction.
     Statement(PoolConnection<Postgres>),
 }
 
@@ -160,6 +163,18 @@ impl Store {
         })
     }
 
+    /// Begins to ask questions that have nothing to do with each other: each is of its own moment, and
+    /// takes one way to the database instead of three. On PostgreSQL nothing but their texts says that
+    /// they only read.
+    pub(crate) async fn ask(&self) -> Result<Session, StoreError> {
+        Ok(match &self.engine {
+            Engine::Sqlite { readers, .. } => {
+                Session::Sqlite(OnFile::Asking(readers.acquire().await?))
+            }
+            Engine::Postgres(pool) => Session::Postgres(OnServer::Statement(pool.acquire().await?)),
+        })
+    }
+
     /// Begins to write.
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         let session = match &self.engine {
@@ -226,6 +241,7 @@ impl Write {
         match session {
             Session::Sqlite(OnFile::Writing(turn)) => return turn.commit(tell).await,
             Session::Sqlite(OnFile::Reading(transaction)) => transaction.commit().await?,
+            Session::Sqlite(OnFile::Asking(_)) => {}
             Session::Postgres(OnServer::Transaction(transaction)) => transaction.commit().await?,
             // Committed with its answer.
             Session::Postgres(OnServer::Statement(_)) => {}

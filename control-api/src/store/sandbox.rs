@@ -2,6 +2,7 @@
 //! reports its refusal as a unique violation.
 
 pub(crate) mod list;
+pub(crate) mod waiting;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

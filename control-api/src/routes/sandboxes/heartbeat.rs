@@ -56,10 +56,16 @@ pub(crate) async fn handler(
         heartbeat.operation.as_deref().and_then(Line::fitted).map(|line| line.to_string());
     let signals = heartbeat.signals.map(fitted);
     let heartbeat = Heartbeat { operation, signals, ..heartbeat };
-    let mut write = app.store.write().await?;
+    // Thousands come every few seconds: one statement, and why it is refused is asked only then.
+    let mut write = match app.store.write_at_once().await? {
+        Some(at_once) => at_once,
+        None => app.store.write().await?,
+    };
     let mut heard = store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
     if heard.is_none() {
-        // Thousands come every few seconds: why one is refused is asked only then.
+        // First: on SQLite there is one connection that writes.
+        drop(write);
+        write = app.store.write().await?;
         is_of_the_newest(&mut write, id, heartbeat.generation).await?;
         heard = store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
     }

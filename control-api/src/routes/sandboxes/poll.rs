@@ -73,17 +73,23 @@ pub(crate) async fn handler(
     Ok(Json(app.wakes.until_found(id.0, wait, &app.shutdown, look).await?))
 }
 
-/// What there is for a worker behind a position.
+/// What there is for a worker behind a position. Messages are asked for only when there are some: most
+/// looks find nothing.
 pub(super) async fn look(app: &App, id: SandboxId, after: u64) -> Result<Poll, PollError> {
-    let mut session = app.store.read().await?;
-    let sandbox = store::sandbox::find(&mut session, id).await?.ok_or(PollError::NotFound(id))?;
-    if sandbox.state == SandboxState::Ended {
+    let mut session = app.store.ask().await?;
+    let there =
+        store::sandbox::waiting::look(&mut session, id).await?.ok_or(PollError::NotFound(id))?;
+    if there.state == SandboxState::Ended {
         return Err(PollError::Ended);
     }
-    let messages = store::message::list(&mut session, id, after, MESSAGES_MAX).await?;
+    let messages = if there.messages > after {
+        store::message::list(&mut session, id, after, MESSAGES_MAX).await?
+    } else {
+        Vec::new()
+    };
     Ok(Poll {
         messages,
-        stop: sandbox.stop_reason.map(|reason| Stop { reason }),
-        pause: sandbox.pause_requested,
+        stop: there.stop_reason.map(|reason| Stop { reason }),
+        pause: there.pause_requested,
     })
 }

@@ -281,7 +281,7 @@ async fn what_is_taken_in_on_belief_is_what_is_true(store: &Store) {
     assert!(matches!(fenced, Err(IngestError::Fenced { theirs: 1, newest: 2 })));
     assert_eq!(report(&here, 2, 7..=7).await.unwrap(), 7);
 
-    let mut session = store.read().await.unwrap();
+    let mut session = store.ask().await.unwrap();
     let events = all(&mut session, Log::Spec(spec)).await;
     let seqs: Vec<u64> = events.iter().map(|one| one.event.seq).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5, 0, 6, 7]);
