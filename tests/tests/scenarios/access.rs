@@ -125,7 +125,9 @@ async fn a_deed_in_whose_middle_the_server_was_killed_stands_in_the_log_without_
 
     let (server, url) = serve(&system).await;
     assert_eq!(begun(&url).await, Some(line), "nobody knows what came of it");
-    assert!(Client::new(&url, TOKEN).unwrap().specs(SpecFilter::default()).await.unwrap().is_empty());
+    assert!(
+        Client::new(&url, TOKEN).unwrap().specs(SpecFilter::default()).await.unwrap().is_empty()
+    );
     server.signal(rustix::process::Signal::TERM);
     server.finish().await.expect_code(0);
     system.nothing_left().await;
