@@ -29,6 +29,9 @@ async fn show(
         context.out.json(&trajectory);
         return Ok(Exit::Done);
     }
+    if let Some(seq) = trajectory.left_out_to {
+        context.out.line(format!("(what was done up to event {seq} is left out)"));
+    }
     for step in &trajectory.steps {
         context.out.line(&step.text);
     }

@@ -366,15 +366,6 @@ async fn a_messages_status_only_rises(store: &Store) {
     assert_eq!((seen_after_all.status, seen_after_all.ended_at), (MessageStatus::Seen, None));
     assert_eq!(seen_after_all.reason, None);
 
-    message::expire(&mut write, sandbox, later).await.unwrap();
-    let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
-    let ends: Vec<_> = all.iter().map(|one| (one.status, one.ended_at)).collect();
-    let seen = (MessageStatus::Seen, None);
-    assert_eq!(
-        ends,
-        [seen, (MessageStatus::Expired, Some(later)), seen],
-        "the seen ones stay seen"
-    );
     let cancelled = MessageInjected {
         message_id: ids[0],
         status: MessageStatus::Cancelled,
@@ -391,6 +382,20 @@ async fn a_messages_status_only_rises(store: &Store) {
         (MessageStatus::Cancelled, Some("broken off"))
     );
     assert_eq!(last.seen_as, Some(SeenAs::Folded), "how it was seen is kept");
+
+    message::expire(&mut write, sandbox, later).await.unwrap();
+    let all = message::list(&mut write, sandbox, 0, 9).await.unwrap();
+    let ends: Vec<_> = all.iter().map(|one| (one.status, one.ended_at)).collect();
+    assert_eq!(
+        ends,
+        [
+            (MessageStatus::Cancelled, Some(later)),
+            (MessageStatus::Expired, Some(later)),
+            (MessageStatus::Settled, None),
+        ],
+        "each has come to its end with the run"
+    );
+    assert_eq!(all[2].settled_at, Some(later), "its turn is over with the run");
 
     sandbox::request_pause(&mut write, sandbox).await.unwrap();
     assert!(sandbox::find(&mut write, sandbox).await.unwrap().unwrap().pause_requested);
