@@ -152,7 +152,7 @@ async fn a_run_whose_key_cannot_be_opened_ends_with_the_cause_in_words() {
     mode(0o644);
     system.set("SPECWRIGHT_SEAL_KEY_FILE", &file);
     let refused = system.run(system.root(), ["serve", "--listen", "127.0.0.1:0"]).await;
-    assert_eq!(refused.code(), 2, "{refused:#?}");
+    assert_eq!(refused.code(), 3, "{refused:#?}");
     assert!(refused.stderr.contains("chmod 600"), "{refused:#?}");
     assert!(!refused.stderr.contains(SEAL_KEY), "{refused:#?}");
     mode(0o600);

@@ -21,6 +21,7 @@ pub(super) async fn what_is_done_about_faults(store: &Store) {
     }
     sessions_are_limited(store).await;
     of_two_that_wait_for_each_other_both_come_through(store).await;
+    what_cannot_be_put_in_an_order_is_done_again(store).await;
     what_a_lost_connection_broke_off_is_done_again(store).await;
     a_statement_that_takes_too_long_is_ended(store).await;
     who_waits_too_long_for_a_lock_is_told(store).await;
@@ -60,6 +61,32 @@ async fn of_two_that_wait_for_each_other_both_come_through(store: &Store) {
     first.unwrap();
     second.unwrap();
     assert_eq!(tries.get(), 3, "one of the two was given up, and done again");
+}
+
+/// A transaction that looked before another one wrote, and writes after it: a serialization failure.
+async fn what_cannot_be_put_in_an_order_is_done_again(store: &Store) {
+    let id = new_spec(store).await.id;
+    let tries = Cell::new(0);
+    let operation = async || {
+        tries.set(tries.get() + 1);
+        let mut write = store.write().await?;
+        write.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute().await?;
+        spec::find(&mut write, id).await?;
+        if tries.get() == 1 {
+            let mut other = store.write().await?;
+            let row = spec::lock(&mut other, id).await?.unwrap();
+            spec::save(&mut other, &row).await?;
+            other.commit().await?;
+        }
+        let locked = spec::lock(&mut write, id).await;
+        if tries.get() == 1 {
+            assert_eq!(locked.as_ref().err().and_then(|e| trouble(e)), Some(Trouble::Collision));
+        }
+        locked?;
+        write.commit().await
+    };
+    trouble::again("a test", operation).await.unwrap();
+    assert_eq!(tries.get(), 2);
 }
 
 async fn what_a_lost_connection_broke_off_is_done_again(store: &Store) {
