@@ -96,7 +96,16 @@ impl From<WrongSettings> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::of(exit_of(&error), error)
+        let exit = exit_of(&error);
+        if error.problem() == Some(ProblemType::Unauthorized) {
+            // Its own sentence is for who sends requests by hand.
+            return Self::new(
+                exit,
+                "the control API does not know this token, or it has expired or was revoked; set \
+                 SPECWRIGHT_TOKEN to another one",
+            );
+        }
+        Self::of(exit, error)
     }
 }
 
@@ -153,12 +162,13 @@ mod tests {
 
     #[test]
     fn a_problem_ends_with_the_code_that_its_kind_calls_for() {
-        let exit = |kind| {
-            Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no")))).exit.code()
-        };
+        let failure =
+            |kind| Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));
+        let exit = |kind| failure(kind).exit.code();
         assert_eq!(exit(ProblemType::NotFound), 2);
         assert_eq!(exit(ProblemType::Unauthorized), 3);
         assert_eq!(exit(ProblemType::AlreadyExecuting), 1);
+        assert!(failure(ProblemType::Unauthorized).report().contains("SPECWRIGHT_TOKEN"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use specwright_control_api::client::{Client, ClientError, SpecFilter};
 use specwright_shared::id::{ProjectId, SandboxId, SpecId};
+use specwright_shared::phase::SpecStatus;
 use uuid::Uuid;
 
 use crate::exit::{Exit, Failure};
@@ -159,13 +160,15 @@ pub(crate) async fn sandbox(client: &Client, prefix: &str) -> Result<SandboxId, 
 
 async fn at_work_on(client: &Client, spec: SpecId) -> Result<SandboxId, Failure> {
     let spec = client.spec(spec).await?;
-    spec.sandbox_id.ok_or_else(|| {
-        let (id, status) = (spec.id, spec.status);
-        let sentence = format!(
-            "no agent is at work on spec {id} (it is {status}); `specwright resume {id}` starts one"
-        );
-        Failure::new(Exit::Failed, sentence)
-    })
+    spec.sandbox_id.ok_or_else(|| Failure::new(Exit::Failed, nobody_at_work(spec.id, spec.status)))
+}
+
+fn nobody_at_work(id: SpecId, status: SpecStatus) -> String {
+    // What is completed has no phase to go on at.
+    let from = if status == SpecStatus::Completed { " --from PHASE" } else { "" };
+    format!(
+        "no agent is at work on spec {id} (it is {status}); `specwright resume {id}{from}` starts one"
+    )
 }
 
 async fn spec_ids(client: &Client) -> Result<Vec<Uuid>, ClientError> {
@@ -213,6 +216,13 @@ mod tests {
     fn who_names_a_project_that_is_not_there_is_told_which_are() {
         assert!(no_project("x", &["a", "b"]).ends_with("`x`; there are: a, b"));
         assert!(no_project("x", &[]).contains("none yet"));
+    }
+
+    #[test]
+    fn who_speaks_to_nobody_is_told_what_starts_an_agent() {
+        let id = ids()[0].into();
+        assert!(nobody_at_work(id, SpecStatus::Failed).contains(&format!("resume {id}` starts")));
+        assert!(nobody_at_work(id, SpecStatus::Completed).contains("--from PHASE` starts"));
     }
 
     #[test]

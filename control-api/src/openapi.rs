@@ -120,18 +120,26 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Value) ->
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
     if let Some(mut schema) = shape.body {
+        let needed = says_something(&schema, generator);
         tidy(&mut schema);
         let mut json = json!({ "schema": schema });
         if let Some(example) = words.example.and_then(|text| serde_json::from_str(text).ok()) {
             json["example"] = example;
         }
-        let mut body = json!({ "required": true, "content": { "application/json": json } });
+        let mut body = json!({ "required": needed, "content": { "application/json": json } });
         if shape.may_be_packed {
             body["description"] = "May be packed: `Content-Encoding: gzip`.".into();
         }
         operation["requestBody"] = body;
     }
     (route.method.as_str().to_lowercase(), operation)
+}
+
+/// Whether a body has something that has no default; an absent one counts as `{}`.
+fn says_something(schema: &Value, generator: &SchemaGenerator) -> bool {
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    let whole = name.and_then(|name| generator.definitions().get(name)).unwrap_or(schema);
+    whole["required"].as_array().is_some_and(|names| !names.is_empty())
 }
 
 /// A name for generated clients: `get_specs_by_id_events`.

@@ -1,4 +1,5 @@
-//! `doctor`: everything that a run needs, each line with its remedy.
+//! `doctor`: everything that a run needs, each line with its remedy. With `--server` a run needs that
+//! server only: what its own machine has is told by a `doctor` there.
 
 use console::style;
 use serde::Serialize;
@@ -39,6 +40,9 @@ pub(super) async fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit,
         let token = token_file(&config.config_dir);
         checks.push(place::owner_token(&token, config.owner_token.is_some()));
         checks.push(place::loopback());
+        if server.is_some() {
+            checks = checks.into_iter().map(Check::optional).collect();
+        }
         // Without its directory there is no database to look at; the remedy stands above.
         if server.is_some() || has_place {
             checks.push(control_api(server, config).await);
@@ -65,7 +69,10 @@ async fn control_api(server: Option<&str>, config: &Config) -> Check {
         None => ("database", "move the file away or choose another place with --data-dir"),
     };
     let (found, works) = match ask_for_specs(server, config).await {
-        Ok(specs) => (crate::wording::count(specs, "spec"), true),
+        Ok(specs) => {
+            let specs = crate::wording::count(specs, "spec");
+            (server.map_or(specs.clone(), |server| format!("{server}, {specs}")), true)
+        }
         Err(failure) => {
             let report = failure.report().replace('\n', " ");
             (report.trim_start_matches("specwright: ").to_owned(), false)

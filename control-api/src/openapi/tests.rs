@@ -105,6 +105,25 @@ fn examples_are_what_their_routes_take() {
 }
 
 #[test]
+fn a_body_may_be_left_out_exactly_where_an_empty_one_says_enough() {
+    let document = document();
+    let (mut needed, mut spare) = (0, 0);
+    for words in words::ALL {
+        let (method, path) = words.route.split_once(' ').unwrap();
+        let body = &document["paths"][path][method.to_lowercase()]["requestBody"];
+        let mut schema = body["content"]["application/json"]["schema"].clone();
+        if !schema.is_object() {
+            continue;
+        }
+        schema["components"] = document["components"].clone();
+        let is_enough = jsonschema::validator_for(&schema).unwrap().is_valid(&json!({}));
+        assert_eq!(body["required"], !is_enough, "{}", words.route);
+        *if is_enough { &mut spare } else { &mut needed } += 1;
+    }
+    assert!(needed > 0 && spare > 0);
+}
+
+#[test]
 fn the_page_shows_every_operation_and_loads_nothing() {
     let document = document();
     let page = page::render(&document);

@@ -45,3 +45,28 @@ async fn doctor_says_the_same_and_is_content_when_all_is_there() {
     assert!(content.stdout.contains("2.1.330"), "{content:#?}");
     assert!(api.asks().is_empty(), "a check costs nothing");
 }
+
+#[tokio::test]
+async fn doctor_asks_of_who_names_a_server_only_that_it_answers() {
+    let mut system = System::new();
+    let place = system.directory("home");
+    let mut server = system.start(&place, ["serve", "--listen", "127.0.0.1:0", "--json"]);
+    let url = server
+        .line("the address", |line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line["url"].as_str().map(str::to_owned)
+        })
+        .await;
+    let token = std::fs::read_to_string(system.directory("config").join("owner-token")).unwrap();
+    system.set("SPECWRIGHT_TOKEN", token.trim());
+    let asked = ["doctor", "--server", &url];
+    let content = system.run(&place, asked).await.expect_code(0);
+    assert!(content.stdout.contains(&format!("{url}, 0 specs")), "{content:#?}");
+    assert!(content.stdout.contains("(not needed)"), "there is no claude: {content:#?}");
+
+    system.set("SPECWRIGHT_TOKEN", "swt_that_nobody_knows");
+    let refused = system.run(&place, asked).await.expect_code(3);
+    assert!(refused.stdout.contains("SPECWRIGHT_TOKEN"), "{refused:#?}");
+    server.signal(rustix::process::Signal::TERM);
+    server.finish().await.expect_code(0);
+}
