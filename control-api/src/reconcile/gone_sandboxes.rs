@@ -5,6 +5,7 @@
 //! the project's limits is lost, and nobody holds it. A worker whose process is seen alive is
 //! never called lost for its silence alone: it may be a laptop that slept.
 
+use specwright_shared::id::SandboxId;
 use specwright_shared::liveness::{Verdict, VerdictKind};
 use specwright_shared::outcome::Outcome;
 
@@ -13,22 +14,41 @@ use super::tally::Tally;
 use crate::app::App;
 use crate::sandboxes::{Life, salvage};
 use crate::store::sandbox::Sandbox;
+use crate::store::sandbox::list::Placed;
 use crate::store::{self, StoreError};
 
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
-    let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
+    let mut session = app.store.ask().await?;
+    let places = store::sandbox::list::places(&mut session).await?;
     drop(session);
+    let may_be_gone = |placed: &Placed| match app.provider.life(placed.id, placed.place.as_ref()) {
+        Life::Alive => false,
+        Life::Gone(_) => true,
+        Life::Unknown => app.has_run_out(placed.lease_expires_at),
+    };
     // Side by side: one whose facts are delivered must not keep the others waiting.
-    let looks =
-        sandboxes.into_iter().map(async |sandbox| (sandbox.id, end_if_gone(app, &sandbox).await));
+    let looks = places
+        .into_iter()
+        .filter(may_be_gone)
+        .map(async |placed| (placed.id, look(app, placed.id).await));
     let looks: Vec<_> = looks.collect();
     let mut tally = Tally::default();
     for (sandbox, looked) in futures_util::future::join_all(looks).await {
         tally.add(sandbox, looked);
     }
     tally.end()
+}
+
+/// Looks closer: as it is now, and with all that is known of it.
+async fn look(app: &App, id: SandboxId) -> Result<bool, StoreError> {
+    let mut session = app.store.ask().await?;
+    let sandbox = store::sandbox::find(&mut session, id).await?;
+    drop(session);
+    match sandbox.filter(|sandbox| sandbox.ended_at.is_none()) {
+        Some(sandbox) => end_if_gone(app, &sandbox).await,
+        None => Ok(false),
+    }
 }
 
 /// Ends a sandbox when it is proven to be gone: by its own report if that was left in its place, else

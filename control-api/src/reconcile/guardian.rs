@@ -4,9 +4,13 @@
 //! ceilings; what it would do is decided by a pure function of `shared` from what happened since the
 //! last intervention.
 
-use specwright_shared::guardian::{Judged, propose};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use specwright_shared::guardian::{Judged, Settings, propose};
 use specwright_shared::phase::SandboxState;
 use specwright_shared::trajectory::Fold;
+use specwright_shared::wire::spec::RunOptions;
 
 use super::tally::Tally;
 use crate::app::App;
@@ -23,24 +27,48 @@ const EVENTS: u64 = 500;
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
     let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
+    let standings = store::liveness::standings(&mut session).await?;
+    let (mut of_projects, mut tally) = (HashMap::new(), Tally::default());
+    let mut guarded = Vec::new();
+    for sandbox in sandboxes.into_iter().filter(needs_one) {
+        let Some(standing) = standings.get(&sandbox.id) else { continue };
+        // Asked for once of a project: it is off for most of a large fleet, most of the time.
+        let settings = match of_projects.entry(standing.project) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let any = RunOptions::default();
+                match settings_of(app, &mut session, standing.project, &any).await {
+                    Ok(settings) => new.insert(settings),
+                    Err(error) => {
+                        tally.add(sandbox.id, Err(error));
+                        continue;
+                    }
+                }
+            }
+        };
+        if sandbox.options.guardian.unwrap_or(settings.on) {
+            guarded.push((sandbox, settings.clone()));
+        }
+    }
     drop(session);
-    let mut tally = Tally::default();
-    for sandbox in sandboxes.iter().filter(|sandbox| sandbox.state == SandboxState::Active) {
-        tally.add(sandbox.id, look(app, sandbox).await);
+    for (sandbox, settings) in guarded {
+        tally.add(sandbox.id, look(app, &sandbox, &settings).await);
     }
     tally.end()
 }
 
-async fn look(app: &App, sandbox: &Sandbox) -> Result<bool, StoreError> {
+/// Who is to end already needs no guardian.
+fn needs_one(sandbox: &Sandbox) -> bool {
+    sandbox.state == SandboxState::Active
+        && sandbox.stop_reason.is_none()
+        && !sandbox.pause_requested
+}
+
+async fn look(app: &App, sandbox: &Sandbox, settings: &Settings) -> Result<bool, StoreError> {
     let mut session = app.store.read().await?;
     let Some(spec) = store::spec::find(&mut session, sandbox.spec_id).await? else {
         return Ok(false);
     };
-    let settings = settings_of(app, &mut session, spec.project_id, &sandbox.options).await?;
-    // Who is to end already needs no guardian.
-    if !settings.on || sandbox.stop_reason.is_some() || sandbox.pause_requested {
-        return Ok(false);
-    }
     let made = store::intervention::list(&mut session, sandbox.id).await?;
     let since = made.last().map_or(0, |last| last.seq);
     let since = since.max(sandbox.acked_seq.saturating_sub(EVENTS));
@@ -49,7 +77,7 @@ async fn look(app: &App, sandbox: &Sandbox) -> Result<bool, StoreError> {
     let mut fold = Fold::default();
     events.iter().for_each(|event| fold.take(event));
     let views: Vec<_> = made.into_iter().map(|one| one.view).collect();
-    let Some(proposal) = propose(&fold, Judged::of(&views), spec.current_phase, &settings) else {
+    let Some(proposal) = propose(&fold, Judged::of(&views), spec.current_phase, settings) else {
         return Ok(false);
     };
     // A round that is broken off and done again finds its own intervention.

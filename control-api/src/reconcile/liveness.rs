@@ -35,6 +35,9 @@ const WORTH: Duration = Duration::from_secs(600);
 /// How long an end is left to those who are woken by it, before it is begun again.
 const ENDING: Duration = salvage::TRIES_TIME;
 
+/// So many calm verdicts are noted at once: whoever reports meanwhile waits for as long as that takes.
+const NOTED_MAX: usize = 32;
+
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let mut session = app.store.read().await?;
@@ -42,27 +45,62 @@ pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
     let standings = store::liveness::standings(&mut session).await?;
     let mut settings = HashMap::new();
     let mut tally = Tally::default();
-    let mut to_look_at = Vec::new();
+    let (mut to_note, mut to_look_at) = (Vec::new(), Vec::new());
     for sandbox in sandboxes {
         let Some(standing) = standings.get(&sandbox.id) else { continue };
         match settings_of(app, &mut session, standing.project, &mut settings).await {
-            Ok(settings) if is_as_before(app, &sandbox, standing, &settings) => {}
-            Ok(_) => to_look_at.push(sandbox.id),
+            Ok(settings) => match seen(app, &sandbox, standing, &settings) {
+                Seen::AsBefore => {}
+                Seen::Calm(verdict) => to_note.push((sandbox.id, verdict)),
+                Seen::LookCloser => to_look_at.push(sandbox.id),
+            },
             Err(error) => tally.add(sandbox.id, Err(error)),
         }
     }
     drop(session);
+    for some in to_note.chunks(NOTED_MAX) {
+        let noted = note(app, some).await;
+        match noted {
+            Ok(()) => some.iter().for_each(|(sandbox, _)| tally.add(sandbox, Ok(true))),
+            Err(error) => tally.add(format_args!("{} verdicts", some.len()), Err(error)),
+        }
+    }
     for sandbox in to_look_at {
         tally.add(sandbox, look(app, sandbox, &mut settings).await);
     }
     tally.end()
 }
 
-/// Whether there is nothing to note and nothing to do: most of a large fleet, most of the time.
-fn is_as_before(app: &Api, sandbox: &Sandbox, standing: &Standing, settings: &Settings) -> bool {
-    let kind = verdict(app, sandbox, settings, app.now()).kind;
+/// What a look from afar says of a sandbox.
+enum Seen {
+    /// There is nothing to note and nothing to do: most of a large fleet, most of the time.
+    AsBefore,
+    /// The verdict is another one, and neither was alarming: it is to be noted, and that is all.
+    Calm(Verdict),
+    LookCloser,
+}
+
+fn seen(app: &App, sandbox: &Sandbox, standing: &Standing, settings: &Settings) -> Seen {
+    let verdict = verdict(app, sandbox, settings, app.now());
+    let was_alarming = standing.verdict.is_some_and(is_alarming);
     // An alarm grows older by itself, and so does what a run has cost.
-    standing.verdict == Some(kind) && !is_alarming(kind) && settings.spend_max_usd.is_none()
+    if was_alarming || is_alarming(verdict.kind) || settings.spend_max_usd.is_some() {
+        return Seen::LookCloser;
+    }
+    if standing.verdict == Some(verdict.kind) || salvage::is_under_way(app, sandbox) {
+        return Seen::AsBefore;
+    }
+    Seen::Calm(verdict)
+}
+
+/// Notes calm verdicts together: when a fleet begins to work, thousands change within a minute.
+async fn note(app: &App, verdicts: &[(SandboxId, Verdict)]) -> Result<(), StoreError> {
+    let now = app.now();
+    let mut write = app.store.write().await?;
+    for (sandbox, verdict) in verdicts {
+        store::liveness::judged(&mut write, *sandbox, verdict, None, None, now).await?;
+    }
+    write.commit().await
 }
 
 /// The settings of a project, asked for once in a round.

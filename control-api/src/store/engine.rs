@@ -157,9 +157,10 @@ impl Store {
             Engine::Sqlite { readers, .. } => {
                 Session::Sqlite(OnFile::Reading(readers.begin().await?))
             }
-            Engine::Postgres(pool) => Session::Postgres(OnServer::Transaction(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
-            )),
+            Engine::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Session::Postgres(OnServer::Transaction(begun(pool, begin).await?))
+            }
         })
     }
 
@@ -226,6 +227,19 @@ impl Store {
             Engine::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Begins a transaction, to the end also when nobody waits for it any more: the driver (sqlx 0.9) gives a
+/// connection back to the pool in an open transaction when `BEGIN` is given up half-way, and what its
+/// next user writes with a single statement would then never be committed.
+async fn begun(
+    pool: &PgPool,
+    begin: &'static str,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
+    // Not joined: the runtime ends.
+    beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 impl Write {

@@ -109,7 +109,7 @@ pub(crate) async fn standings(
     rows.into_iter().map(standing).collect()
 }
 
-/// Keeps a verdict, with what is done about it.
+/// Keeps a verdict, with what is done about it; nothing of a sandbox that has ended.
 pub(crate) async fn judged(
     write: &mut Write,
     id: SandboxId,
@@ -118,7 +118,7 @@ pub(crate) async fn judged(
     alarm_since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    write
+    let judged = write
         .query(
             "UPDATE sandboxes
              SET verdict = $2, alarm_since = $3
@@ -129,6 +129,9 @@ pub(crate) async fn judged(
         .bind(alarm_since.map(Timestamp::as_utc))
         .execute()
         .await?;
+    if judged == 0 {
+        return Ok(());
+    }
     let (position,): (i64,) = write
         .query(
             "INSERT INTO verdicts (sandbox_id, position, verdict, action, at)
@@ -144,6 +147,9 @@ pub(crate) async fn judged(
         .bind(now.as_utc())
         .fetch_one()
         .await?;
+    if position <= KEPT {
+        return Ok(());
+    }
     write
         .query(
             "DELETE FROM verdicts

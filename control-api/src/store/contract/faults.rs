@@ -25,6 +25,7 @@ pub(super) async fn what_is_done_about_faults(store: &Store) {
     what_a_lost_connection_broke_off_is_done_again(store).await;
     a_statement_that_takes_too_long_is_ended(store).await;
     who_waits_too_long_for_a_lock_is_told(store).await;
+    who_gives_up_leaves_no_transaction_behind(store).await;
 }
 
 async fn sessions_are_limited(store: &Store) {
@@ -126,6 +127,31 @@ async fn who_waits_too_long_for_a_lock_is_told(store: &Store) {
     let error = spec::lock(&mut write, id).await.unwrap_err();
     assert_eq!(trouble(&error), Some(Trouble::Busy), "{error:?}");
     holder.commit().await.unwrap();
+}
+
+/// Were one left open, what the connection's next user writes with a single statement would be
+/// acknowledged and lost.
+async fn who_gives_up_leaves_no_transaction_behind(store: &Store) {
+    let id = new_spec(store).await.id;
+    for looks in 0..100 {
+        {
+            let mut begin = std::pin::pin!(store.read());
+            for _ in 0..=looks % 4 {
+                if futures_util::poll!(begin.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut at_once = store.write_at_once().await.unwrap().unwrap();
+        let mut changed = spec::find(&mut at_once, id).await.unwrap().unwrap();
+        changed.message = Some(format!("{looks}"));
+        spec::save(&mut at_once, &changed).await.unwrap();
+        at_once.commit().await.unwrap();
+        let mut session = store.read().await.unwrap();
+        let read = spec::find(&mut session, id).await.unwrap().unwrap();
+        assert_eq!(read.message, changed.message);
+    }
 }
 
 /// A database that is made while we wait for it.

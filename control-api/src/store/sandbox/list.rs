@@ -1,6 +1,10 @@
 //! Lists of sandboxes: those that someone sees, in pages, and those that are under way.
 
-use specwright_shared::id::SpecId;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::time::Timestamp;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Row, Sandbox};
@@ -59,4 +63,26 @@ pub(crate) async fn not_ended(session: &mut Session) -> Result<Vec<Sandbox>, Sto
         .fetch_all()
         .await?;
     rows.into_iter().map(Sandbox::try_from).collect()
+}
+
+/// Where a sandbox is, and until when it is believed to be there.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) id: SandboxId,
+    pub(crate) place: Option<Value>,
+    pub(crate) lease_expires_at: Timestamp,
+}
+
+/// The places of all sandboxes that have not ended: asked for every few seconds, of thousands.
+pub(crate) async fn places(session: &mut Session) -> Result<Vec<Placed>, StoreError> {
+    let rows: Vec<(Uuid, Option<Json<Value>>, DateTime<Utc>)> = session
+        .query("SELECT id, place, lease_expires_at FROM sandboxes WHERE state <> 'ended'")
+        .fetch_all()
+        .await?;
+    let placed = |(id, place, lease): (_, Option<Json<Value>>, DateTime<Utc>)| Placed {
+        id: SandboxId(id),
+        place: place.map(|place| place.0),
+        lease_expires_at: lease.into(),
+    };
+    Ok(rows.into_iter().map(placed).collect())
 }
