@@ -166,7 +166,7 @@ impl Gate {
             (Access::Deed(deed), Actor::Person(person)) => {
                 let id = id?;
                 let (deed, thing) = self.asked(deed, id);
-                let mut session = self.app.store.read().await?;
+                let mut session = self.app.store.ask().await?;
                 let project = judge(&mut session, person, deed, thing).await?;
                 Ok(About { thing: id, project })
             }

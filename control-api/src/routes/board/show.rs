@@ -68,15 +68,19 @@ pub(crate) async fn handler(
     };
     let mut session = app.store.read().await?;
     let reach = person.sight().reach(&mut session, query.project_id).await?;
-    let mut columns = Vec::new();
-    for phase in TicketPhase::ALL {
-        if query.phase.is_some_and(|only| only != phase) {
-            continue;
-        }
-        let (tickets, next) =
-            column::page(&mut session, reach, phase, after, query.limit.items()).await?;
-        columns.push(Column { phase, tickets, next: next.map(written) });
-    }
+    let phases: Vec<TicketPhase> = TicketPhase::ALL
+        .into_iter()
+        .filter(|phase| query.phase.is_none_or(|only| only == *phase))
+        .collect();
+    let pages = column::pages(&mut session, reach, &phases, after, query.limit.items()).await?;
+    let columns = pages
+        .into_iter()
+        .map(|page| Column {
+            phase: page.phase,
+            tickets: page.tickets,
+            next: page.next.map(written),
+        })
+        .collect();
     Ok(Json(Board { columns }))
 }
 

@@ -153,9 +153,11 @@ async fn columns_come_page_after_page(
         for items in [1, 4, 99] {
             let (mut found, mut after) = (Vec::new(), Some(Place::TOP));
             while let Some(place) = after {
-                let page = column::page(session, reach, phase, place, items).await.unwrap();
-                found.extend(page.0.into_iter().map(|ticket| (ticket.spec_id, ticket.local_id)));
-                after = page.1;
+                let page = column::pages(session, reach, &[phase], place, items).await.unwrap();
+                let page = page.into_iter().next().unwrap();
+                let tickets = page.tickets.into_iter();
+                found.extend(tickets.map(|ticket| (ticket.spec_id, ticket.local_id)));
+                after = page.next;
             }
             assert_eq!(found, expected, "{sight:?} {phase:?} {items}");
         }
@@ -170,8 +172,13 @@ async fn an_administrator_reads_the_newest_of_all(session: &mut Session, made: &
     let failed = Filter { status: Some(SpecStatus::Failed), ..Filter::default() };
     let page = list::page(session, all, &failed, 2).await.unwrap();
     assert!(page.iter().all(|spec| spec.status == SpecStatus::Failed), "{page:?}");
-    let phase = TicketPhase::PhaseInitial;
-    let (tickets, next) = column::page(session, Reach::All, phase, Place::TOP, 4).await.unwrap();
-    assert_eq!(tickets[3].spec_id, newest[1]);
-    assert_eq!(next, Some(Place { spec: newest[1].0, position: 0 }));
+    let phases = TicketPhase::ALL;
+    let pages = column::pages(session, Reach::All, &phases, Place::TOP, 4).await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.phase).collect::<Vec<_>>(), phases);
+    for page in &pages {
+        assert!(page.tickets.iter().all(|ticket| ticket.phase == page.phase), "{page:?}");
+    }
+    let first = pages.iter().find(|page| page.phase == TicketPhase::PhaseInitial).unwrap();
+    assert_eq!(first.tickets[3].spec_id, newest[1]);
+    assert_eq!(first.next, Some(Place { spec: newest[1].0, position: 0 }));
 }

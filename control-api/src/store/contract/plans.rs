@@ -84,13 +84,14 @@ const UNDER_WAY: [&str; 4] = [
 ];
 
 /// Statements, by their beginning, that may go through a table from its begin, and why.
-const WHOLE: [(&str, &str); 6] = [
+const WHOLE: [(&str, &str); 7] = [
     ("SELECT spec_id, received_at FROM events ORDER BY", "stops at the first row"),
     ("DELETE FROM events WHERE position <= $1", "a test's own"),
     ("UPDATE events SET txid = ", "once in a life of the database, and a test's own"),
     ("UPDATE event_order", "a test's own"),
     ("UPDATE events SET received_at", "a test's own"),
     ("SELECT 1 FROM specs LIMIT 1", "stops at the first row"),
+    ("SELECT COUNT(*) FROM tokens WHERE user_id", "filled, all are one user's; else each has few"),
 ];
 
 /// What is asked all the time, by a piece of its text: it must be among what was explained.

@@ -69,14 +69,46 @@ static OF_MEMBER: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// So many of the tickets of a column behind a place, and the place to go on from if there are more.
-pub(crate) async fn page(
+/// A page of one column.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) phase: TicketPhase,
+    pub(crate) tickets: Vec<TicketView>,
+    /// Where to go on, if there are more.
+    pub(crate) next: Option<Place>,
+}
+
+/// So many of the tickets of each of these columns behind a place. What hangs on tickets is read of all
+/// columns at once.
+pub(crate) async fn pages(
+    session: &mut Session,
+    reach: Reach,
+    phases: &[TicketPhase],
+    after: Place,
+    items: usize,
+) -> Result<Vec<Page>, StoreError> {
+    let (mut pages, mut all) = (Vec::new(), Vec::new());
+    for phase in phases {
+        let (rows, next) = rows(session, reach, *phase, after, items).await?;
+        pages.push((*phase, rows.len(), next));
+        all.extend(rows);
+    }
+    let mut tickets = views(session, all).await?.into_iter();
+    let page = |(phase, count, next)| Page {
+        phase,
+        tickets: tickets.by_ref().take(count).collect(),
+        next,
+    };
+    Ok(pages.into_iter().map(page).collect())
+}
+
+async fn rows(
     session: &mut Session,
     reach: Reach,
     phase: TicketPhase,
     after: Place,
     items: usize,
-) -> Result<(Vec<TicketView>, Option<Place>), StoreError> {
+) -> Result<(Vec<Row>, Option<Place>), StoreError> {
     let (sql, whose) = match reach {
         Reach::Nothing => return Ok((Vec::new(), None)),
         Reach::All => (&ALL, None),
@@ -99,5 +131,5 @@ pub(crate) async fn page(
     rows.truncate(items);
     let next = rows.last().filter(|_| more);
     let next = next.map(|row| Place { spec: row.spec_id, position: row.position });
-    Ok((views(session, rows).await?, next))
+    Ok((rows, next))
 }
