@@ -18,26 +18,26 @@ const LIMIT_MAX: u32 = 200;
 /// How many items a page may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u32")]
-pub(crate) struct Limit(u32);
+pub(crate) struct Limit<const MAX: u32 = LIMIT_MAX>(u32);
 
-impl Default for Limit {
+impl<const MAX: u32> Default for Limit<MAX> {
     fn default() -> Self {
         Self(LIMIT_DEFAULT)
     }
 }
 
-impl TryFrom<u32> for Limit {
+impl<const MAX: u32> TryFrom<u32> for Limit<MAX> {
     type Error = String;
     fn try_from(limit: u32) -> Result<Self, String> {
-        if (1..=LIMIT_MAX).contains(&limit) {
+        if (1..=MAX).contains(&limit) {
             Ok(Self(limit))
         } else {
-            Err(format!("`limit` is {limit}; 1 to {LIMIT_MAX} are allowed"))
+            Err(format!("`limit` is {limit}; 1 to {MAX} are allowed"))
         }
     }
 }
 
-impl Limit {
+impl<const MAX: u32> Limit<MAX> {
     /// The items of a page.
     pub(crate) const fn items(self) -> usize {
         self.0 as usize
@@ -49,7 +49,7 @@ impl Limit {
     }
 }
 
-impl JsonSchema for Limit {
+impl<const MAX: u32> JsonSchema for Limit<MAX> {
     fn inline_schema() -> bool {
         true
     }
@@ -58,13 +58,13 @@ impl JsonSchema for Limit {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "integer", "minimum": 1, "maximum": LIMIT_MAX,
+            "type": "integer", "minimum": 1, "maximum": MAX,
             "description": "How many items a page may have.",
         })
     }
 }
 
-impl Serialize for Limit {
+impl<const MAX: u32> Serialize for Limit<MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(self.0)
     }

@@ -23,6 +23,9 @@ use super::{Store, StoreError};
 
 /// How many readers SQLite gets. Reads are short; four keep two cores busy and the memory small.
 const SQLITE_READERS: u32 = 4;
+/// What a connection that reads may keep of the file, as SQLite writes it: in KiB, negative. Four times
+/// what it has by itself: the board's pages fit, and are not read from the file again and again.
+const SQLITE_READER_CACHE: &str = "-8192";
 /// How many connections one control API holds to PostgreSQL, whose default is 100 for everyone.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a writer waits for another process's write to the same SQLite file.
@@ -111,7 +114,12 @@ async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(SQLITE_ACQUIRE)
-        .connect_with(options.create_if_missing(false).read_only(true))
+        .connect_with(
+            options
+                .create_if_missing(false)
+                .read_only(true)
+                .pragma("cache_size", SQLITE_READER_CACHE),
+        )
         .await
         .map_err(failed)?;
     let writer = Turns::at(writer);

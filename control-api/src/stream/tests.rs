@@ -3,6 +3,7 @@
 mod concurrent;
 mod ends;
 mod idle;
+mod pages;
 mod subscriber;
 
 use std::time::{Duration, Instant};

@@ -22,6 +22,11 @@ use crate::wake::Find;
 /// How many events a page looks at to find those that its filter wants; the next page goes on there.
 const PAGE_LOOKS_AT: usize = 5_000;
 
+/// The most events of a page: they are small, and a long log is read by them.
+const PAGE_MAX: u32 = 1_000;
+/// A page that has so many bytes is full, whatever it was to hold; the next one goes on there.
+const PAGE_BYTES: usize = 1024 * 1024;
+
 /// The query of a page.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +38,7 @@ pub(crate) struct PageQuery {
     #[serde(default, rename = "type")]
     filter: Filter,
     #[serde(default)]
-    limit: Limit,
+    limit: Limit<PAGE_MAX>,
     /// How long to wait when there is nothing yet; cut to [`WAIT_MAX`].
     #[serde(default)]
     wait_ms: u64,
@@ -92,7 +97,7 @@ async fn look(
     // Where all are wanted, no more are read than the page holds.
     let at_once = if filter.wants_all() { READ.min(limit.items() as u32) } else { READ };
     let mut looked = Looked { facts: Vec::new(), reached: from };
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     loop {
         match log::read(session, reader.log, looked.reached, at_once).await? {
             Read::Gone { oldest } => return Err(reader.gone(oldest)),
@@ -101,11 +106,12 @@ async fn look(
                 for fact in facts {
                     let place = fact.place;
                     if filter.wants(&fact.kind) {
+                        bytes += fact.json.get().len();
                         looked.facts.push(fact);
                     }
                     looked.reached = place;
                     looked_at += 1;
-                    if looked.facts.len() >= limit.items() {
+                    if looked.facts.len() >= limit.items() || bytes >= PAGE_BYTES {
                         return Ok(looked);
                     }
                 }

@@ -16,8 +16,10 @@ use crate::fleet::http::Connection;
 
 /// No page is larger.
 const PAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Items of a page where many are read.
+/// Items of a page where many are read: the most that there may be.
 const LIMIT: usize = 200;
+/// The same of a log.
+const EVENTS_LIMIT: usize = 1_000;
 /// What stands before each event of a stream, and nowhere else: JSON has no line breaks.
 const FRAME: &[u8] = b"\ndata: {";
 
@@ -86,7 +88,7 @@ impl Reader {
         let began = Instant::now();
         let (mut seen, mut after) = (0, String::new());
         while seen < events {
-            let body = get(&mut connection, &format!("{path}?limit={LIMIT}{after}")).await?;
+            let body = get(&mut connection, &format!("{path}?limit={EVENTS_LIMIT}{after}")).await?;
             let page: Page<'_> = serde_json::from_slice(&body)?;
             ensure!(!page.items.is_empty(), "the log ended after {seen} events");
             seen += page.items.len();

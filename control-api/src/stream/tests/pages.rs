@@ -1,0 +1,36 @@
+//! Events in JSON pages: how much one holds.
+
+use serde_json::json;
+
+use super::{event, table};
+use crate::testing::Running;
+use crate::testing::worker::Worker;
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_early_and_the_next_goes_on_there() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let worker = Worker::hello(&api, launched.sandbox_id).await;
+    let large = |seq| event(seq, "x.large", None, json!({ "text": "x".repeat(200_000) }));
+    worker.send(&(1..=12).map(large).collect::<Vec<_>>()).await;
+    for path in [
+        format!("/api/v1/specs/{}/events", launched.spec.id),
+        format!("/api/v1/sandboxes/{}/events", launched.sandbox_id),
+        "/api/v1/events".to_owned(),
+    ] {
+        let (status, page) = api.get(&format!("{path}?limit=1000")).await;
+        assert_eq!(status, 200, "{page}");
+        let first = page["items"].as_array().unwrap().len();
+        assert!((1..12).contains(&first), "{first} of 12");
+        let seqs: Vec<u64> = table(&api, &path)
+            .await
+            .iter()
+            .filter(|event| event["type"] == "x.large")
+            .map(|event| event["seq"].as_u64().unwrap())
+            .collect();
+        assert_eq!(seqs, (1..=12).collect::<Vec<_>>(), "{path}");
+        let (status, refused) = api.get(&format!("{path}?limit=1001")).await;
+        assert_eq!(status, 422, "{refused}");
+    }
+    api.end().await;
+}
