@@ -12,6 +12,7 @@ use super::plan::{Deed, LEASE_SECONDS, Plan, Point, Strike};
 use super::verdict::may_end_so;
 use super::world::World;
 use super::{Verdict, spool, victims};
+use crate::wait::PATIENCE;
 
 /// How often is looked at what is durable: a step takes longer.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -20,9 +21,9 @@ const WORKER_COMES_WITHIN: Duration = Duration::from_millis(500);
 /// How often the control API is asked.
 const ASK_EVERY: Duration = Duration::from_millis(25);
 /// How long one run may take; it takes one second, and five on a busy machine. More is a hang.
-const RUN_AT_MOST: Duration = Duration::from_secs(120);
+const RUN_AT_MOST: Duration = Duration::from_secs(300);
 /// How long processes may take to go when their run is over: what lives longer would not go.
-const GONE_WITHIN: Duration = Duration::from_secs(30);
+const GONE_WITHIN: Duration = PATIENCE;
 /// A place may be lost so often in one cycle: once for each strike, and one more for the recovery.
 const RESUMES_MAX: usize = 3;
 

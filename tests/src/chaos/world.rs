@@ -24,10 +24,11 @@ use crate::repository::Repository;
 use crate::sample;
 use crate::system::processes::{Process, naming};
 use crate::system::program;
+use crate::wait::PATIENCE;
 
-/// How long a control API may take to come up or to end in order: seconds beside the fraction that
-/// it takes, because the machine is busy.
-const API_AT_MOST: Duration = Duration::from_secs(20);
+/// How long a control API may take to come up or to end in order: far more than the fraction of a
+/// second that it takes, because the machine is busy.
+const API_AT_MOST: Duration = PATIENCE;
 /// The owner's token in every world.
 const TOKEN: &str = "the-owners-token-of-a-chaos-cycle-0123456789";
 /// Starts a program on what looks like another machine: a host name of its own.

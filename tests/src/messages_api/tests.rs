@@ -2,15 +2,12 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
 use crate::system::{MODEL_KEY, claude_cli};
-
-/// A CLI start and a few requests on a busy machine.
-const CLI_AT_MOST: Duration = Duration::from_secs(45);
+use crate::wait::PATIENCE;
 
 /// A schema by which the script knows which phase is asked for.
 fn schema() -> Value {
@@ -43,7 +40,7 @@ async fn ask_the_cli(api: &MessagesApi, place: &Path, more: &[(&str, &str)]) -> 
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(CLI_AT_MOST, command.output())
+    let output = tokio::time::timeout(PATIENCE, command.output())
         .await
         .expect("the CLI ends in time")
         .expect("the CLI starts");

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Bounded: a test that would hang fails. Long, since the machine may be loaded.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The folder in which a faulty agent finds its behaviour and leaves its traces.
 struct Place {

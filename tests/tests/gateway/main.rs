@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Bounded: a test that would hang fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A model whose price is known: 100 tokens in and 10 out cost 0.0006 USD.
 const MODEL: &str = "claude-opus-5-5";
 const ONE_CALL: NanoUsd = NanoUsd(600_000);
