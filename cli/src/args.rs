@@ -312,8 +312,8 @@ pub(crate) struct ServeArgs {
     /// 127.0.0.1 behind a proxy with TLS
     #[arg(long)]
     pub(crate) plain_http: bool,
-    /// Let every user plan for repositories that are directories of this machine [default:
-    /// administrators only]
+    /// Let every user plan for repositories that are directories of this machine, or in its network
+    /// [default: administrators only]
     #[arg(long)]
     pub(crate) local_repositories: bool,
     /// Give every user's runs here this process's own keys: GITHUB_TOKEN, SSH_AUTH_SOCK,

@@ -106,7 +106,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// What seals credentials; absent: none can be kept, and workers have those of their environment.
     pub seal_keys: Option<Arc<SealKeys>>,
-    /// Whether every user may have repositories planned for that are directories of this machine;
+    /// Whether every user may have repositories planned for that are on this machine or in its network;
     /// else administrators only.
     pub local_repositories: bool,
     /// How much a token may send.

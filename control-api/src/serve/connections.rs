@@ -94,6 +94,13 @@ impl Connections {
     }
 }
 
+impl Drop for Connections {
+    fn drop(&mut self) {
+        // Nobody is left who would see to its end.
+        self.cut();
+    }
+}
+
 /// What each connection is given.
 #[derive(Debug, Clone)]
 struct Each {

@@ -75,7 +75,8 @@ problem_types! {
     SandboxStartFailed = 502, "sandbox-start-failed", "The sandbox could not be started";
     /// The worker speaks another protocol version.
     ProtocolMismatch = 409, "protocol-mismatch", "Worker and control API speak different versions";
-    /// More requests (or events) than this token may send; `Retry-After` says when the next is taken.
+    /// More requests or events than this token may send, or more streams than it may have open;
+    /// `Retry-After` says when the next is taken.
     RateLimited = 429, "rate-limited", "Too many requests";
     /// Guardians have done enough to this sandbox for now; `Retry-After` says when the next is taken.
     InterventionTooSoon = 429, "intervention-too-soon", "Guardians have done enough for now";

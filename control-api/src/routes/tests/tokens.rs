@@ -191,7 +191,8 @@ async fn the_audit_log_says_who_did_what_to_what_and_what_came_of_it() {
 
 #[tokio::test]
 async fn a_token_that_sends_too_much_is_told_when_to_come_again() {
-    let few = Rate { per_second: 1, burst: 5 };
+    // None comes back, however long a slow machine takes for this.
+    let few = Rate { per_second: 0, burst: 5 };
     let rates = Rates { person: few, ..Rates::default() };
     let api = Running::with_settings("exec sleep 600", |config| config.rates = rates).await;
     let (mut open, mut refused) = (0, None);
@@ -208,10 +209,10 @@ async fn a_token_that_sends_too_much_is_told_when_to_come_again() {
             other => panic!("{other}"),
         }
     }
-    assert!((5..=8).contains(&open), "{open} were taken");
+    assert_eq!(open, 5, "so many were taken");
     let refused = refused.unwrap();
     assert_eq!(refused["retry-after"], "1");
-    // Where they matter most. Less than one is left, so that it is not full for more than 4 seconds.
+    // Where they matter most.
     assert_eq!(refused["ratelimit-policy"], "\"person\";q=5;w=5");
     assert_eq!(refused["ratelimit"], "\"person\";r=0;t=5");
     assert_eq!(refused["content-type"], "application/problem+json");
