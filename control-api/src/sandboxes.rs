@@ -101,6 +101,14 @@ impl Provider {
         }
     }
 
+    /// Whether somebody on this machine watches the place, this process or another one: who sees its
+    /// worker's end ends what it leaves, and delivers it.
+    pub(crate) fn is_watched(&self, sandbox: SandboxId, place: Option<&Value>) -> bool {
+        match self {
+            Self::Local(local) => local.is_watched(sandbox, place),
+        }
+    }
+
     /// The places of this deployment that something runs in, as far as they are seen from here.
     pub(crate) fn list(&self) -> Vec<Listed> {
         match self {

@@ -203,7 +203,7 @@ async fn end(app: App, sandbox: Sandbox, because: String, again: bool) {
     let (id, place) = (sandbox.id, sandbox.place.as_ref());
     app.provider.end(&app, id, place).await;
     // Who watches the worker sees its end and delivers what it left; once that was in vain, we do.
-    if !again && app.provider.observes(id) && app.provider.has_rest(&app, id, place) {
+    if !again && app.provider.is_watched(id, place) && app.provider.has_rest(&app, id, place) {
         return;
     }
     // It counts as what the first step that asked for it said.

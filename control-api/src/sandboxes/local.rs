@@ -194,6 +194,11 @@ impl Local {
         }
     }
 
+    pub(super) fn is_watched(&self, sandbox: SandboxId, place: Option<&Value>) -> bool {
+        let by_another = || place.and_then(Place::read).is_some_and(|place| place.is_watched());
+        self.observed().contains(&sandbox) || by_another()
+    }
+
     /// What runs on this machine under this deployment's label.
     pub(super) fn list(&self) -> Vec<Listed> {
         leftovers::list(self.deployment)

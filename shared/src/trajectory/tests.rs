@@ -156,6 +156,8 @@ fn what_is_left_out_behind_the_cursor_is_said() {
     assert_eq!(read(500).left_out_to, read(0).left_out_to);
     assert!(read(500).left_out_to >= Some(512));
     assert_eq!(read(780).left_out_to, None);
+    let few = Known { read_behind: 512, ..known("", &[]) };
+    assert_eq!(condense(few, &events[512..560], 500).left_out_to, Some(512));
 }
 
 #[test]
