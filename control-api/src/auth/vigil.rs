@@ -129,7 +129,10 @@ mod tests {
             let clock = Cell::new(Duration::ZERO);
             let away = Cell::new(true);
             until_refused(
-                |wait| ready(clock.set(clock.get() + wait)),
+                |wait| {
+                    clock.set(clock.get() + wait);
+                    ready(())
+                },
                 || {
                     let lost = away.replace(false) && clock.get() < revoked_at;
                     ready(match clock.get() < revoked_at {

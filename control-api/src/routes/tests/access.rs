@@ -332,12 +332,14 @@ async fn every_route_opens_to_whom_the_table_says_and_shows_nobody_elses_data() 
         callers.sort_by_key(|caller| expected(&route, caller.whom) == Expected::Open);
         for caller in callers {
             let expected = expected(&route, caller.whom);
+            let mut heads = None;
             if route.method == Method::GET {
                 let (head, nothing) = ask(&api, &Method::HEAD, &path, &caller.token).await;
-                let (same, _) = ask(&api, &Method::GET, &path, &caller.token).await;
-                assert_eq!((head, &*nothing), (same, ""), "HEAD {path} by {}", caller.what);
+                heads = Some((head, nothing));
             }
             let (status, body) = ask(&api, &route.method, &path, &caller.token).await;
+            let head = heads.unwrap_or((status, String::new()));
+            assert_eq!(head, (status, String::new()), "HEAD {path} by {}", caller.what);
             asked += 1;
             let what = format!("{} {path} by {}: {status} {body}", route.method, caller.what);
             match expected {
@@ -410,9 +412,7 @@ async fn methods_that_the_table_does_not_name_open_nothing(
     let head = (!named.contains(&Method::GET)).then_some(Method::HEAD);
     let others = METHODS.into_iter().filter(|method| !named.contains(method));
     for method in others.chain([Method::OPTIONS]).chain(head) {
-        for token in ["", token, OWNER_TOKEN] {
-            let (status, _) = ask(api, &method, path, token).await;
-            assert_eq!(status, 405, "{method} {path}");
-        }
+        let (status, _) = ask(api, &method, path, token).await;
+        assert_eq!(status, 405, "{method} {path}");
     }
 }
