@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use specwright_shared::id::{ProjectId, TokenId, UserId};
+use specwright_shared::id::{ProjectId, SandboxId, TokenId, UserId};
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::access::{Deed, TokenKind};
 use specwright_shared::wire::problem::ProblemType;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::{Actor, Person, Thing, hash};
+use super::{Access, Actor, Person, Thing, hash};
 use crate::app::App;
 use crate::problem::Refusal;
 use crate::store::{self, Session, StoreError};
@@ -81,21 +81,36 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<[u8; 32], AuthError> {
 }
 
 /// Who brings a token with this hash, and whether this use is worth noting.
+/// What is likely is looked for first: no token is both a sandbox's and somebody else's.
 pub(super) async fn identify(
     app: &App,
     session: &mut Session,
     hash: &[u8; 32],
+    access: Access,
     now: Timestamp,
 ) -> Result<(Actor, Option<TokenId>), AuthError> {
     if bool::from(hash.ct_eq(&app.owner_hash)) {
         return Ok((Actor::Person(Person::owner()), None));
     }
+    let likely = access == Access::OwnSandbox;
+    if likely && let Some(id) = of_sandbox(session, hash, now).await? {
+        return Ok((Actor::Sandbox(id), None));
+    }
     if let Some(bearer) = store::token::bearer(session, hash, now).await? {
         let noted = bearer.is_worth_noting(now).then_some(bearer.token);
         return Ok((Actor::Person(bearer.into()), noted));
     }
-    let sandbox = store::sandbox::by_token(session, hash, late_facts_since(now)).await?;
+    let sandbox = if likely { None } else { of_sandbox(session, hash, now).await? };
     Ok((Actor::Sandbox(sandbox.ok_or(AuthError::Unknown)?), None))
+}
+
+/// Whose token has this hash.
+async fn of_sandbox(
+    session: &mut Session,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<SandboxId>, StoreError> {
+    store::sandbox::by_token(session, hash, late_facts_since(now)).await
 }
 
 /// Sandboxes that ended after this may bring facts now.

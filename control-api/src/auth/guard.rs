@@ -113,9 +113,14 @@ pub(crate) async fn guard(
 }
 
 /// Who brings a token with this hash; its use is noted.
-pub(super) async fn who(app: &App, hash: &[u8; 32], now: Timestamp) -> Result<Actor, AuthError> {
+pub(super) async fn who(
+    app: &App,
+    hash: &[u8; 32],
+    access: Access,
+    now: Timestamp,
+) -> Result<Actor, AuthError> {
     let mut session = app.store.ask().await?;
-    let (actor, worth_noting) = identify(app, &mut session, hash, now).await?;
+    let (actor, worth_noting) = identify(app, &mut session, hash, access, now).await?;
     drop(session);
     if let Some(token) = worth_noting {
         let noted = app.clone();
@@ -132,13 +137,13 @@ impl Gate {
     /// Who brings a token with this hash; where that is enough, as it was looked up a moment ago.
     async fn actor(&self, hash: &[u8; 32], now: Timestamp) -> Result<Actor, AuthError> {
         if !KnownSandboxes::are_enough_for(self.access, self.path) {
-            return who(&self.app, hash, now).await;
+            return who(&self.app, hash, self.access, now).await;
         }
         let (known, at) = (&self.app.known_sandboxes, Instant::now());
         if let Some(sandbox) = known.find(hash, at) {
             return Ok(Actor::Sandbox(sandbox));
         }
-        let actor = who(&self.app, hash, now).await?;
+        let actor = who(&self.app, hash, self.access, now).await?;
         if let Actor::Sandbox(sandbox) = actor {
             known.keep(*hash, sandbox, at);
         }
@@ -175,7 +180,7 @@ impl Gate {
 
     /// The same from the beginning, as the token or the right to read may have gone meanwhile.
     async fn judge_again(&self, hash: &[u8; 32], id: Option<&str>) -> Result<(), AuthError> {
-        let actor = who(&self.app, hash, self.app.now()).await?;
+        let actor = who(&self.app, hash, self.access, self.app.now()).await?;
         self.judge(&actor, id).await.map(drop)
     }
 

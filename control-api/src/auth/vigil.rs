@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::admit::judge;
 use super::guard::who;
-use super::{Actor, AuthError, Thing};
+use super::{Access, Actor, AuthError, Thing};
 use crate::app::App;
 
 /// How often it is judged again: a revocation takes effect within 5 seconds everywhere.
@@ -101,7 +101,9 @@ where
 }
 
 async fn may_read(app: &App, reading: &Reading) -> Result<(), AuthError> {
-    let Actor::Person(person) = who(app, &reading.token, app.now()).await? else {
+    let Actor::Person(person) =
+        who(app, &reading.token, Access::Deed(reading.deed), app.now()).await?
+    else {
         return Err(AuthError::NotYours);
     };
     let mut session = app.store.read().await?;

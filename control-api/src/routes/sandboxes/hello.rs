@@ -92,6 +92,8 @@ pub(crate) async fn handler(
         sandbox = %id, spec = %run.spec.id, generation, worker = %hello.worker_version,
         "a worker said hello"
     );
+    // Made now: a fleet that begins to report at once need not wait for thousands. Else with the report.
+    drop(app.redactors.of(&app, id, generation).await);
     let job = if delivers {
         Job::Deliver
     } else {
