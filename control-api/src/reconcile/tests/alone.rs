@@ -8,6 +8,7 @@ use super::super::Duty;
 use super::rounds::{in_a_circle, is_ended, kill, resting};
 use super::ways_out::spec_in;
 use crate::app::App;
+use crate::config::Config;
 use crate::store;
 use crate::store::contract::spoil;
 use crate::testing::until;
@@ -51,7 +52,12 @@ async fn a_run_that_cannot_be_read_keeps_no_duty_from_the_others() {
         .await
         .unwrap();
     assert_eq!(made.status(), 201);
-    let hand = api.by_hand(|config| config.guardian.on = true).await;
+    let by_hand = |config: &mut Config| {
+        config.guardian.on = true;
+        // Who has a limit of money is looked at closer, however calm.
+        config.liveness.spend_max_usd = Some(1000.0);
+    };
+    let hand = api.by_hand(by_hand).await;
     let app = &hand.app;
     let unmade = [
         spec_in(&app.store, SpecStatus::Executing, None, None).await,
