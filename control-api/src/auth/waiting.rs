@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::Query;
 use axum::response::Response;
+use futures_util::future::{Either, select};
 use http::Uri;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -39,16 +40,24 @@ where
 {
     let mut answer = pin!(answer);
     loop {
-        let come = tokio::time::timeout(every, answer.as_mut()).await.ok();
-        if come.is_none() || waits {
-            match judge().await {
-                Ok(()) | Err(AuthError::Store(_)) => {}
-                Err(error) => return Err(error),
+        if let Ok(answer) = tokio::time::timeout(every, answer.as_mut()).await {
+            if waits {
+                passed(judge().await)?;
             }
-        }
-        if let Some(answer) = come {
             return Ok(answer);
         }
+        // Both go on: the answer may hold a connection to the database that the judge waits for.
+        match select(answer.as_mut(), pin!(judge())).await {
+            Either::Left((answer, judged)) => return passed(judged.await).map(|()| answer),
+            Either::Right((judged, _)) => passed(judged)?,
+        }
+    }
+}
+
+fn passed(judged: Result<(), AuthError>) -> Result<(), AuthError> {
+    match judged {
+        Err(AuthError::Store(_)) => Ok(()),
+        other => other,
     }
 }
 

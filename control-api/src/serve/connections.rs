@@ -5,8 +5,8 @@
 //! waits to be taken in. After [`Connections::finish`] nobody is taken in, who is idle is let go, and
 //! what is under way is answered; after [`Connections::cut`] that is broken off.
 //!
-//! Deliberately absent: a limit per address (behind a proxy all have one), and one for bodies and answers
-//! (a route has its time for both).
+//! Deliberately absent: a limit per address (behind a proxy all have one); one for bodies (a route has its
+//! time for them); and a time for who reads an answer slowly, which a proxy has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

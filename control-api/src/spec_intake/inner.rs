@@ -16,6 +16,10 @@ const INNER_NAMES: [&str; 8] =
 pub(super) fn inner_host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split('/').next().unwrap_or_default();
+    // Git takes what is in brackets for the host also before an `@`; a host has them at its begin only.
+    if authority.contains("]@") {
+        return Some(authority);
+    }
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = match host.strip_prefix('[') {
         Some(address) => address.split(']').next().unwrap_or_default(),
@@ -146,6 +150,8 @@ mod tests {
             "example.org#@127.0.0.1",
             "example.org?@localhost",
             "127.0.0.1\\@example.org",
+            "[127.0.0.1]@example.org",
+            "git@[10.0.0.5]@example.org",
             "user@127.0.0.1:22",
         ] {
             for scheme in ["https", "ssh", "git", "http"] {

@@ -180,7 +180,9 @@ impl Store {
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         let session = match &self.engine {
             Engine::Sqlite { writer, .. } => Session::Sqlite(OnFile::Writing(writer.take().await?)),
-            Engine::Postgres(pool) => Session::Postgres(OnServer::Transaction(pool.begin().await?)),
+            Engine::Postgres(pool) => {
+                Session::Postgres(OnServer::Transaction(begun(pool, "BEGIN").await?))
+            }
         };
         Ok(self.writing(session))
     }

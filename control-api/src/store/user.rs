@@ -68,9 +68,14 @@ pub(crate) async fn named(
     Ok(row.map(Into::into))
 }
 
-/// Locks a user against everyone else who locks it, until the transaction ends.
+/// Locks a user against everyone else who locks it, until the transaction ends. Not by its id: SQLite would
+/// look for what refers to it.
 pub(crate) async fn lock(write: &mut Write, id: UserId) -> Result<(), StoreError> {
-    write.query("UPDATE users SET id = id WHERE id = $1").bind(id.0).execute().await?;
+    write
+        .query("UPDATE users SET created_at = created_at WHERE id = $1")
+        .bind(id.0)
+        .execute()
+        .await?;
     Ok(())
 }
 

@@ -129,20 +129,24 @@ async fn who_waits_too_long_for_a_lock_is_told(store: &Store) {
     holder.commit().await.unwrap();
 }
 
+/// Begins, and waits no longer than so many looks.
+async fn give_up<T>(begin: impl Future<Output = T>, looks: usize) {
+    let mut begin = std::pin::pin!(begin);
+    for _ in 0..=looks {
+        if futures_util::poll!(begin.as_mut()).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Were one left open, what the connection's next user writes with a single statement would be
 /// acknowledged and lost.
 async fn who_gives_up_leaves_no_transaction_behind(store: &Store) {
     let id = new_spec(store).await.id;
     for looks in 0..100 {
-        {
-            let mut begin = std::pin::pin!(store.read());
-            for _ in 0..=looks % 4 {
-                if futures_util::poll!(begin.as_mut()).is_ready() {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
+        give_up(store.read(), looks % 4).await;
+        give_up(store.write(), looks % 4).await;
         let mut at_once = store.write_at_once().await.unwrap().unwrap();
         let mut changed = spec::find(&mut at_once, id).await.unwrap().unwrap();
         changed.message = Some(format!("{looks}"));

