@@ -185,7 +185,6 @@ impl Line {
     /// Takes in, by one statement, from those who stand where they are believed to.
     async fn as_believed(&self, group: &[&Arrived]) -> Result<Vec<Answer>, StoreError> {
         let mut answers: Vec<Answer> = group.iter().map(|_| None).collect();
-        let Some(mut write) = self.store.write_at_once().await? else { return Ok(answers) };
         let mut specs = BTreeSet::new();
         let mut believed = self.believed.take(sandboxes(group));
         // Where one of two that share a spec does not stand as believed, the other's positions are wrong.
@@ -202,6 +201,9 @@ impl Line {
         if counted.recorded.is_empty() {
             return Ok(answers);
         }
+        let Some(mut write) = self.store.write_at_once().await? else {
+            return Ok(group.iter().map(|_| None).collect());
+        };
         let Counted { recorded, raised, now, lease_expires_at, .. } = &counted;
         let entered =
             intake::enter_if(&mut write, &believed, recorded, raised, *now, *lease_expires_at);

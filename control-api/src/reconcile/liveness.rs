@@ -97,7 +97,11 @@ fn seen(app: &App, sandbox: &Sandbox, standing: &Standing, settings: &Settings) 
 async fn note(app: &App, verdicts: &[(SandboxId, Verdict)]) -> Result<(), StoreError> {
     let now = app.now();
     let mut write = app.store.write().await?;
-    for (sandbox, verdict) in verdicts {
+    // Nobody is waited for, as all the others would wait with him: who is locked comes with the next round.
+    let all = verdicts.iter().map(|(sandbox, _)| *sandbox);
+    let free = store::event::intake::lock(&mut write, all).await?;
+    let is_free = |id| free.iter().any(|standing| standing.sandbox == id);
+    for (sandbox, verdict) in verdicts.iter().filter(|(sandbox, _)| is_free(*sandbox)) {
         store::liveness::judged(&mut write, *sandbox, verdict, None, None, now).await?;
     }
     write.commit().await

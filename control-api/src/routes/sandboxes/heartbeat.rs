@@ -66,7 +66,11 @@ pub(crate) async fn handler(
         // First: on SQLite there is one connection that writes.
         drop(write);
         write = app.store.write().await?;
-        is_of_the_newest(&mut write, id, heartbeat.generation).await?;
+        if let Err(refused) = is_of_the_newest(&mut write, id, heartbeat.generation).await {
+            // It is told out of what may still be under way to the disk, in this very transaction.
+            write.commit().await?;
+            return Err(refused);
+        }
         heard = store::sandbox::set_heartbeat(&mut write, id, &heartbeat, now, lease).await?;
     }
     let heard = heard.ok_or(HeartbeatError::Ended)?;

@@ -48,11 +48,14 @@ pub(crate) struct PageQuery {
 struct Looked {
     facts: Vec<Fact>,
     reached: Place,
+    /// It stopped before the end of what is there.
+    more: bool,
 }
 
 impl Find for Looked {
     fn is_found(&self) -> bool {
-        !self.facts.is_empty()
+        // Who waits goes on at once where nothing was found yet of much that is there.
+        self.more || !self.facts.is_empty()
     }
 }
 
@@ -96,7 +99,7 @@ async fn look(
 ) -> Result<Looked, ReadError> {
     // Where all are wanted, no more are read than the page holds.
     let at_once = if filter.wants_all() { READ.min(limit.items() as u32) } else { READ };
-    let mut looked = Looked { facts: Vec::new(), reached: from };
+    let mut looked = Looked { facts: Vec::new(), reached: from, more: false };
     let (mut looked_at, mut bytes) = (0, 0);
     loop {
         match log::read(session, reader.log, looked.reached, at_once).await? {
@@ -116,7 +119,8 @@ async fn look(
                     }
                 }
                 looked.reached = reached;
-                if whole || looked_at >= PAGE_LOOKS_AT {
+                looked.more = !whole && looked_at >= PAGE_LOOKS_AT;
+                if whole || looked.more {
                     return Ok(looked);
                 }
             }
