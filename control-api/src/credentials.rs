@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use specwright_shared::id::{ProjectId, SandboxId, SpecId};
 use specwright_shared::redact::Redactor;
 use specwright_shared::wire::access::UserView;
 use specwright_shared::wire::credential::{CredentialKind, Entrusted};
+use specwright_shared::wire::problem::ProblemType;
 
 use crate::app::App;
 use crate::auth::{SealError, Sealed};
@@ -19,6 +21,9 @@ use crate::store::{self, Session, StoreError};
 
 /// How many redactors are kept: more than workers report to one control API at once.
 const KEPT_MAX: usize = 10_000;
+
+/// How long it takes at least until an operator has given back a key. Nothing is lost meanwhile.
+const KEY_AWAY: Duration = Duration::from_secs(10);
 
 /// Why a run gets no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,25 @@ pub(crate) enum EntrustError {
     Sealed { kind: CredentialKind, why: SealError },
     #[error("the credentials could not be read")]
     Store(#[from] StoreError),
+}
+
+impl EntrustError {
+    /// When to come again: while a key is away, what is said by a run or to it cannot be cleaned of the
+    /// run's credentials, and waits. `None`: the store failed, and says so itself.
+    pub(crate) const fn key_away(&self) -> Option<Duration> {
+        match self {
+            Self::NoKey | Self::Sealed { .. } => Some(KEY_AWAY),
+            Self::Store(_) => None,
+        }
+    }
+
+    /// What that is called where a run goes on.
+    pub(crate) const fn kind(&self) -> ProblemType {
+        match self {
+            Self::NoKey | Self::Sealed { .. } => ProblemType::Unavailable,
+            Self::Store(_) => ProblemType::Internal,
+        }
+    }
 }
 
 /// What the run of a spec is entrusted with: of its owner nothing any more, when the owner is disabled

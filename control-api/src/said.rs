@@ -16,10 +16,6 @@ use crate::credentials::EntrustError;
 use crate::problem::Refusal;
 use crate::store::{self, StoreError};
 
-/// When to come again while a credential cannot be opened: until an operator has given back the key,
-/// which takes minutes.
-const KEY_AWAY: Duration = Duration::from_secs(10);
-
 /// Why words cannot be cleaned.
 #[derive(Debug, thiserror::Error)]
 #[error("what is said cannot be cleaned of the run's keys now, so it was not taken")]
@@ -27,17 +23,11 @@ pub(crate) struct CleanError(#[source] EntrustError);
 
 impl Refusal for CleanError {
     fn kind(&self) -> ProblemType {
-        match self.0 {
-            EntrustError::Store(_) => ProblemType::Internal,
-            EntrustError::NoKey | EntrustError::Sealed { .. } => ProblemType::Unavailable,
-        }
+        self.0.kind()
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self.0 {
-            EntrustError::Store(_) => None,
-            EntrustError::NoKey | EntrustError::Sealed { .. } => Some(KEY_AWAY),
-        }
+        self.0.key_away()
     }
 }
 

@@ -91,7 +91,11 @@ pub async fn serve(
     }
     app.shutdown.cancel();
     end(&connections, &app.tasks, Instant::now() + FINISH).await;
-    if tokio::time::timeout(CLOSE, app.store.close()).await.is_err() {
+    let close = async {
+        crate::wake::between::end(&app.store).await;
+        app.store.close().await;
+    };
+    if tokio::time::timeout(CLOSE, close).await.is_err() {
         tracing::warn!("the database was in use until the end");
     }
     Ok(())

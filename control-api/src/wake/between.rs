@@ -6,6 +6,8 @@
 //! for what was committed and never told ([`sweep`]).
 
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::problem::chain;
 use crate::store::news::{Ear, News};
-use crate::store::{self, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// How soon a lost database is tried again, and how seldom at most: it comes back in seconds when it
 /// is restarted, and in minutes when it moves.
@@ -85,14 +87,27 @@ async fn tell(app: App, own: Uuid) {
             () = wakes.to_tell.notified() => {}
             () = app.shutdown.cancelled() => return,
         }
-        let about = std::mem::take(&mut *wakes.untold());
-        // Not told again: when the database is back, everybody looks by themselves.
-        if let Err(error) = store::news::tell(&app.store, own, &about).await {
-            tracing::warn!(error = chain(&error), "other replicas were not told of a commit");
-        }
+        tell_rest(&app.store, own).await;
         // The first is told at once; those behind it go together.
         tokio::time::sleep(TELL_EVERY).await;
     }
+}
+
+/// Tells what was committed here and not told yet. What cannot be told goes with the next commit's; when
+/// the database was away, everybody looks by themselves besides.
+async fn tell_rest(store: &Store, own: Uuid) {
+    let about = std::mem::take(&mut *store.wakes.untold());
+    if let Err(error) = store::news::tell(store, own, &about).await {
+        tracing::warn!(error = chain(&error), "other replicas were not told of a commit");
+        store.wakes.untold().extend(about);
+    }
+}
+
+/// Tells the rest when nothing is committed here any more: the last requests and tasks end behind the
+/// task that tells.
+pub(crate) async fn end(store: &Store) {
+    // Nobody here hears any more, so whose word it is makes no difference.
+    tell_rest(store, Uuid::now_v7()).await;
 }
 
 fn pauses() -> backon::ExponentialBackoff {

@@ -96,6 +96,20 @@ impl Running {
         .await
     }
 
+    /// Waits until `serve --json` says that it answers: `url`, `token_file` and what else that line has.
+    pub async fn started(&mut self) -> Value {
+        self.line("where it answers", |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["url"].is_string().then_some(line)
+        })
+        .await
+    }
+
+    /// The same, but for its address alone, as in `http://127.0.0.1:8787`.
+    pub async fn url(&mut self) -> String {
+        self.started().await["url"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Waits for an event of a type on stdout (`--json`).
     pub async fn event(&mut self, kind: &str) -> Value {
         self.event_where(kind, |_| true).await

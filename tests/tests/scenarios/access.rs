@@ -19,12 +19,7 @@ const SEAL_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabb
 async fn serve(system: &System) -> (Running, String) {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--local-repositories", "--json"];
     let mut server = system.start(system.root(), arguments);
-    let url = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].as_str().map(str::to_owned)
-        })
-        .await;
+    let url = server.url().await;
     (server, url)
 }
 

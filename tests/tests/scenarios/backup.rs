@@ -12,12 +12,7 @@ async fn what_a_server_kept_at_the_time_of_the_copy_is_there_again() {
     let (mut system, repository) = (System::new(), Repository::with_files(sample::FILES));
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
     let mut server = system.start(system.root(), arguments);
-    let started = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].is_string().then_some(line)
-        })
-        .await;
+    let started = server.started().await;
     let token = std::fs::read_to_string(text(&started["token_file"])).unwrap();
     system.set("SPECWRIGHT_URL", text(&started["url"])).set("SPECWRIGHT_TOKEN", token.trim());
     let launch = ["launch", "--agent", "rehearsal", "--json", sample::IDEA];

@@ -24,12 +24,7 @@ async fn what_is_said_before_the_worker_is_there_or_while_its_stream_is_cut_arri
     let arguments =
         ["serve", "--listen", "127.0.0.1:0", "--own-keys", "--json", "--public-url", &public];
     let mut server = system.start(system.root(), arguments);
-    let started = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].is_string().then_some(line)
-        })
-        .await;
+    let started = server.started().await;
     let url = text(&started["url"]);
     proxy.lead_to(url.trim_start_matches("http://").parse().unwrap());
     let token = std::fs::read_to_string(text(&started["token_file"])).unwrap();

@@ -24,12 +24,8 @@ async fn replica(system: &System, database: &str, front: &Front) -> (Running, So
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--own-keys"];
     let more = ["--database", database, "--public-url", front.url()];
     let mut process = system.start(system.root(), arguments.into_iter().chain(more));
-    let address = process
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].as_str()?.strip_prefix("http://")?.parse().ok()
-        })
-        .await;
+    let address = process.url().await;
+    let address = address.trim_start_matches("http://").parse().unwrap();
     (process, address)
 }
 

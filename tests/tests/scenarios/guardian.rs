@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use specwright_shared::phase::Phase;
 use specwright_tests::messages_api::{Answer, Ask, Block, MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
@@ -43,12 +43,7 @@ async fn the_example_with_a_model_makes_one_intervention_that_the_agent_hears() 
     let repository = Repository::with_files(sample::FILES);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--own-keys", "--json"];
     let mut server = system.start(system.root(), serve);
-    let url = server
-        .line("its address", |line| {
-            let serving: Value = serde_json::from_str(line).ok()?;
-            serving["url"].as_str().map(str::to_owned)
-        })
-        .await;
+    let url = server.url().await;
     system.set("SPECWRIGHT_URL", &url);
     let create = ["token", "create", "--json", "--kind", "guardian", "example"];
     let made = system.run(system.root(), create).await.expect_code(0).summary();

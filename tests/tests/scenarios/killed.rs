@@ -24,12 +24,7 @@ async fn wait_to_be_killed() {
     let (system, repository) = (System::new(), Repository::with_files(sample::FILES));
     let agent = install(&system, "hang").display().to_string();
     let mut server = system.start(system.root(), ["serve", "--listen", "127.0.0.1:0", "--json"]);
-    let url = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].as_str().map(str::to_owned)
-        })
-        .await;
+    let url = server.url().await;
     let token = std::fs::read_to_string(system.directory("config").join("owner-token")).unwrap();
     let mut client = system;
     client.set("SPECWRIGHT_TOKEN", token.trim());

@@ -15,12 +15,7 @@ use crate::shape::text;
 async fn serve(system: &System) -> (Running, String) {
     let arguments = ["serve", "--json", "--listen", "127.0.0.1:0"];
     let mut serve = system.start(system.root(), arguments);
-    let url = serve
-        .line("the address", |line| {
-            let said: serde_json::Value = serde_json::from_str(line).ok()?;
-            Some(said["url"].as_str()?.to_owned())
-        })
-        .await;
+    let url = serve.url().await;
     (serve, url)
 }
 

@@ -25,12 +25,7 @@ struct Server {
 async fn serve(system: &System, more: &[&str]) -> Server {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
     let mut process = system.start(system.root(), arguments.iter().chain(more).copied());
-    let started = process
-        .line("the address", |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            line["url"].is_string().then_some(line)
-        })
-        .await;
+    let started = process.started().await;
     let token = std::fs::read_to_string(text(&started["token_file"])).unwrap();
     Server { process, url: text(&started["url"]), token: token.trim().to_owned() }
 }

@@ -37,12 +37,7 @@ impl Scene {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
         let arguments = arguments.iter().chain(more);
         let mut server = self.system.start(self.system.root(), arguments);
-        let url = server
-            .line("the address", |line| {
-                let line: serde_json::Value = serde_json::from_str(line).ok()?;
-                line["url"].as_str().map(str::to_owned)
-            })
-            .await;
+        let url = server.url().await;
         (server, url)
     }
 

@@ -51,12 +51,7 @@ async fn doctor_asks_of_who_names_a_server_only_that_it_answers() {
     let mut system = System::new();
     let place = system.directory("home");
     let mut server = system.start(&place, ["serve", "--listen", "127.0.0.1:0", "--json"]);
-    let url = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].as_str().map(str::to_owned)
-        })
-        .await;
+    let url = server.url().await;
     let token = std::fs::read_to_string(system.directory("config").join("owner-token")).unwrap();
     system.set("SPECWRIGHT_TOKEN", token.trim());
     let asked = ["doctor", "--server", &url];

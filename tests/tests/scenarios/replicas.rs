@@ -41,12 +41,7 @@ async fn replica(system: &System, database: &str, balancer: &Balancer) -> Replic
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--database", database];
     let arguments = arguments.into_iter().chain(["--own-keys", "--public-url", public.as_str()]);
     let mut process = system.start(system.root(), arguments);
-    let started = process
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].is_string().then_some(line)
-        })
-        .await;
+    let started = process.started().await;
     let token = std::fs::read_to_string(text(&started["token_file"])).unwrap();
     let (url, token) = (text(&started["url"]), token.trim().to_owned());
     let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();

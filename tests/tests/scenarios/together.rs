@@ -204,12 +204,7 @@ pub(crate) async fn serve(system: &System) -> (Running, Client) {
 pub(crate) async fn serve_at(system: &System, address: &str) -> (Running, Client) {
     let arguments = ["serve", "--listen", address, "--own-keys", "--json"];
     let mut server = system.start(system.root(), arguments);
-    let started = server
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].is_string().then_some(line)
-        })
-        .await;
+    let started = server.started().await;
     let token = std::fs::read_to_string(text(&started["token_file"])).unwrap();
     let client = Client::new(&text(&started["url"]), token.trim()).unwrap();
     (server, client)

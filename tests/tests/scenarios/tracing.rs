@@ -39,12 +39,7 @@ impl Served {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--local-repositories", "--own-keys"];
         let arguments = arguments.into_iter().chain(["--log", "json", "--json"]);
         let mut server = system.start(system.root(), arguments);
-        let url = server
-            .line("the address", |line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                line["url"].as_str().map(str::to_owned)
-            })
-            .await;
+        let url = server.url().await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { server, url, http }
     }

@@ -41,10 +41,6 @@ impl Refusal for IngestError {
     }
 }
 
-/// When to come again while a credential cannot be opened, so that what is reported cannot be cleaned
-/// of it: until an operator has given back the key, which takes minutes. Nothing is lost meanwhile.
-const KEY_AWAY: Duration = Duration::from_secs(10);
-
 /// Why events were not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EventsError {
@@ -61,8 +57,7 @@ impl Refusal for EventsError {
         match self {
             Self::Ingest(error) => error.kind(),
             Self::TooFast(error) => error.kind(),
-            Self::Entrust(EntrustError::Store(_)) => ProblemType::Internal,
-            Self::Entrust(_) => ProblemType::Unavailable,
+            Self::Entrust(error) => error.kind(),
         }
     }
 
@@ -82,8 +77,8 @@ impl Refusal for EventsError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooFast(error) => error.retry_after(),
-            Self::Entrust(EntrustError::NoKey | EntrustError::Sealed { .. }) => Some(KEY_AWAY),
-            Self::Ingest(_) | Self::Entrust(EntrustError::Store(_)) => None,
+            Self::Entrust(error) => error.key_away(),
+            Self::Ingest(_) => None,
         }
     }
 }
@@ -100,7 +95,9 @@ pub(crate) async fn handler(
     match &taken {
         Ok(_) => app.metrics.batch_taken(events),
         Err(error) => {
-            if let EventsError::Entrust(EntrustError::NoKey | EntrustError::Sealed { .. }) = error {
+            if let EventsError::Entrust(away) = error
+                && away.key_away().is_some()
+            {
                 tracing::warn!(
                     sandbox = %id, error = chain(error),
                     "what a worker reports waits in its spool: it cannot be cleaned of the run's keys"

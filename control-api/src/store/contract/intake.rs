@@ -24,6 +24,7 @@ pub(super) async fn what_is_kept_of_many(store: &Store) {
     each_of_a_group_gets_the_answer_that_it_would_get_alone(store).await;
     who_does_not_stand_as_believed_is_left_out(store).await;
     what_is_taken_in_on_belief_is_what_is_true(store).await;
+    heartbeats_between_groups_change_nothing_of_them(store).await;
 }
 
 /// A sandbox to which a generation was handed out.
@@ -287,6 +288,50 @@ async fn what_is_taken_in_on_belief_is_what_is_true(store: &Store) {
     assert_eq!(seqs, [1, 2, 3, 4, 5, 0, 6, 7]);
     let read = spec::find(&mut session, spec).await.unwrap().unwrap();
     assert_eq!(read.events, 8);
+}
+
+/// A heartbeat changes a row that a group has seen and not yet locked, and nothing that it goes by.
+async fn heartbeats_between_groups_change_nothing_of_them(store: &Store) {
+    const TIMES: u64 = 40;
+    let mut runs = Vec::new();
+    for _ in 0..8 {
+        runs.push(active(store).await);
+    }
+    let (intake, knows_nothing) = super::taking_in(store);
+    let reports = async |id: SandboxId| {
+        for seq in 1..=TIMES {
+            let batch = Batch { generation: 1, events: vec![said(seq)] };
+            let taken = intake.take(&knows_nothing, id, batch, now(), LEASE).await.unwrap();
+            assert_eq!(taken.ack, Ack { acked: seq, ended: false });
+        }
+    };
+    let beats = async |id: SandboxId| {
+        let heartbeat = serde_json::from_value(
+            json!({ "generation": 1, "agent_alive": true, "spool_depth": 0 }),
+        )
+        .unwrap();
+        for _ in 1..=TIMES {
+            let at_once = store.write_at_once().await.unwrap();
+            let mut write = match at_once {
+                Some(at_once) => at_once,
+                None => store.write().await.unwrap(),
+            };
+            let heard = sandbox::set_heartbeat(&mut write, id, &heartbeat, now(), now()).await;
+            assert!(heard.unwrap().is_some());
+            write.commit().await.unwrap();
+        }
+    };
+    let both = runs.iter().map(|(_, id)| futures_util::future::join(reports(*id), beats(*id)));
+    join_all(both).await;
+    let mut session = store.read().await.unwrap();
+    for (spec, id) in runs {
+        for log in [Log::Spec(spec), Log::Sandbox(id)] {
+            let seqs: Vec<u64> = all(&mut session, log).await.iter().map(|e| e.event.seq).collect();
+            assert_eq!(seqs, (1..=TIMES).collect::<Vec<_>>(), "{log:?}");
+        }
+        let read = sandbox::find(&mut session, id).await.unwrap().unwrap();
+        assert!(read.acked_seq == TIMES && read.heartbeat.is_some());
+    }
 }
 
 /// Fills the tables: 10,000 runs of 5 events each.

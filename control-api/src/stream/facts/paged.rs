@@ -127,3 +127,15 @@ async fn look(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_stopped_at_its_bound_is_not_waited_behind() {
+        let looked = |more| Looked { facts: Vec::new(), reached: Place::behind(5_000), more };
+        assert!(looked(true).is_found());
+        assert!(!looked(false).is_found());
+    }
+}

@@ -99,12 +99,7 @@ pub(crate) async fn control_api() -> Result<Vec<Figure>> {
     let system = System::new();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
     let mut serving = system.start(system.root(), arguments);
-    let url = serving
-        .line("the address", |line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["url"].as_str().map(str::to_owned)
-        })
-        .await;
+    let url = serving.url().await;
     let pid = u32::try_from(serving.pid())?;
     let answer = specwright_control_api::client::Client::new(&url, "")?.health().await;
     answer.context("the control API is not well")?;

@@ -28,12 +28,8 @@ impl Server {
         system.set("SPECWRIGHT_OWNER_TOKEN", TOKEN);
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--database", database, "--json"];
         let mut running = system.start(system.root(), arguments);
-        let address = running
-            .line("the address", |line| {
-                let line: serde_json::Value = serde_json::from_str(line).ok()?;
-                line["url"].as_str()?.strip_prefix("http://")?.parse().ok()
-            })
-            .await;
+        let address = running.url().await;
+        let address = address.trim_start_matches("http://").parse()?;
         let pid = u32::try_from(running.pid())?;
         Ok(Self { running, address, pid, _system: system })
     }
