@@ -25,7 +25,7 @@ mod vigil;
 mod waiting;
 
 pub(crate) use access::{Access, Thing};
-pub(crate) use actor::{About, Actor, Person};
+pub(crate) use actor::{About, Actor, Brought, Person};
 pub(crate) use admit::{AuthError, may};
 pub(crate) use guard::{Gate, guard};
 pub(crate) use known::KnownSandboxes;

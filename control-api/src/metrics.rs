@@ -12,8 +12,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
 use opentelemetry::trace::{Status, TraceContextExt as _};
@@ -25,8 +24,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use specwright_shared::wire::problem::ProblemType;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::app::App;
-use crate::auth::Access;
+use crate::auth::{Access, Gate};
 
 /// From a look into memory to the longest wait of a route, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -131,17 +129,20 @@ impl Drop for Open {
 }
 
 /// Counts the requests of one route, and logs them.
-pub(crate) async fn layer(
-    State((app, route, access)): State<(App, &'static str, Access)>,
+pub(crate) async fn counted<F>(
+    &Gate { ref app, access, path: route }: &Gate,
     request: Request,
-    next: Next,
-) -> Response {
+    answered: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let (method, begin) = (request.method().clone(), Instant::now());
     let open = Open::counted(&app.metrics.requests_open);
     let span = tracing::Span::current();
     span.record("route", route);
     span.context().span().update_name(format!("{method} {route}"));
-    let response = next.run(request).await;
+    let response = answered(request).await;
     drop(open);
     let (status, took) = (response.status().as_u16(), begin.elapsed());
     app.metrics.answered(&method, route, status, took);

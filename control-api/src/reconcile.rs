@@ -13,6 +13,7 @@ pub(crate) mod gone_sandboxes;
 mod guardian;
 mod intervention_outcomes;
 pub(crate) mod liveness;
+mod living;
 mod old_events;
 mod orphans;
 mod overdue_messages;

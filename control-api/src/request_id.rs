@@ -4,7 +4,6 @@
 use std::fmt;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{Extensions, HeaderName, HeaderValue};
 use specwright_shared::trace::TRACEPARENT;
@@ -47,8 +46,11 @@ impl RequestId {
     }
 }
 
-/// Gives a request its id, its trace and its span. The outermost layer.
-pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
+/// Gives a request its id, its trace and its span: before anything else, and to its answer at the end.
+pub(crate) async fn given<F>(mut request: Request, answered: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let id =
         request.headers().get(HEADER).and_then(RequestId::given).unwrap_or_else(RequestId::new);
     // Of the highest level, so that whatever is logged within it says whose it is.
@@ -64,7 +66,7 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     span.record("trace_id", tracing::field::display(trace.0.trace));
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(trace);
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = answered(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&trace.0.to_string()) {
         response.headers_mut().insert(TRACEPARENT, value);
     }

@@ -1,47 +1,70 @@
 //! The router, built from the table of routes: for each its access, its limits, its handler.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, header};
 use specwright_shared::wire::problem::{Problem, ProblemType};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::{self, Gate};
 use crate::problem::Answer;
 use crate::{metrics, request_id, routes};
 
-/// Builds the router.
+/// Builds the router. There are two layers, one around everything and one around each route's handler,
+/// whose steps are plain functions: what a layer costs (it and all below it are copied for each request,
+/// and its future has an allocation of its own) was most of what a small request cost.
 pub(crate) fn build(app: App) -> Router {
     let mut router = Router::new();
     for route in routes::table() {
         let gate = Gate { app: app.clone(), access: route.access, path: route.path };
-        // The last layer is the outermost: who may not come in waits for nothing.
-        let handler = route
-            .handler
-            .route_layer(middleware::from_fn_with_state(route.time_max, in_time))
-            .route_layer(DefaultBodyLimit::max(route.body_max))
-            .route_layer(middleware::from_fn_with_state(gate, auth::guard))
-            .route_layer(middleware::from_fn_with_state(
-                (app.clone(), route.path, route.access),
-                metrics::layer,
-            ));
+        let bounds = Bounds { body_max: route.body_max, time_max: route.time_max };
         tracing::trace!(method = %route.method, path = route.path, access = ?route.access, "a route");
+        let handler =
+            route.handler.route_layer(middleware::from_fn_with_state((gate, bounds), door));
         router = router.route(route.path, handler);
     }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(secured))
-        .layer(middleware::from_fn(request_id::layer))
+        .layer(middleware::from_fn(front))
         .with_state(app)
 }
+
+/// What holds for the handler of a route.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    body_max: usize,
+    time_max: Duration,
+}
+
+/// What every request passes, whether there is a route for it or not.
+async fn front(request: Request, next: Next) -> Response {
+    request_id::given(request, |request| secured(next.run(request))).await
+}
+
+/// What a request for a route passes. Who may not come in waits for nothing.
+async fn door(
+    State((gate, bounds)): State<(Gate, Bounds)>,
+    parameters: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    let handler = move |request| in_bounds(bounds, request, next);
+    let counted = gate.clone();
+    metrics::counted(&counted, request, |request| auth::guard(gate, parameters, request, handler))
+        .await
+}
+
+/// How many headers an answer is given on its way out: those below, its id and trace, what its token has
+/// left, and what the server adds.
+const HEADERS: usize = 11;
 
 /// What every answer says to a browser, unless a route says it better: nothing here is a page, nothing
 /// is to be kept, and nothing may frame it.
@@ -56,23 +79,31 @@ const SECURITY: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-async fn secured(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+async fn secured(answer: impl Future<Output = Response>) -> Response {
+    let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => panicked(&*panic),
+    };
     for (name, value) in SECURITY {
         response.headers_mut().entry(name).or_insert(value);
     }
     response
 }
 
-async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
+async fn in_bounds(bounds: Bounds, mut request: Request, next: Next) -> Response {
+    let Bounds { body_max, time_max } = bounds;
+    DefaultBodyLimit::max(body_max).apply(&mut request);
+    let mut response = match tokio::time::timeout(time_max, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Answer(Problem::new(
             ProblemType::TimedOut,
-            format!("It took longer than {} seconds; try again.", limit.as_secs()),
+            format!("It took longer than {} seconds; try again.", time_max.as_secs()),
         ))
         .into_response(),
-    }
+    };
+    // At once, not step by step.
+    response.headers_mut().reserve(HEADERS);
+    response
 }
 
 async fn no_such_path() -> Response {
@@ -84,7 +115,7 @@ async fn no_such_method() -> Response {
     Answer(Problem::new(ProblemType::MethodNotAllowed, detail)).into_response()
 }
 
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let what = panic
         .downcast_ref::<String>()
         .map(String::as_str)

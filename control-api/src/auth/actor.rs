@@ -74,13 +74,26 @@ impl<S: Sync> FromRequestParts<S> for Person {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         match parts.extensions.get() {
             Some(Actor::Person(person)) => Ok(person.clone()),
-            // The table gave this route to someone else than its handler expects.
-            _ => Err(Answer(Problem::new(
-                ProblemType::Internal,
-                "the route's access does not fit its handler",
-            ))),
+            _ => Err(misplaced()),
         }
     }
+}
+
+/// SHA-256 of the token that a request brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brought(pub(crate) [u8; 32]);
+
+impl<S: Sync> FromRequestParts<S> for Brought {
+    type Rejection = Answer<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get().copied().ok_or_else(misplaced)
+    }
+}
+
+/// The table gave a route to someone else than its handler expects.
+fn misplaced() -> Answer<Problem> {
+    Answer(Problem::new(ProblemType::Internal, "the route's access does not fit its handler"))
 }
 
 /// What a creation made, for the audit log: a handler whose path names nothing adds it to its answer

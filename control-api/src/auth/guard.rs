@@ -10,8 +10,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
-use axum::middleware::Next;
+use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::StatusCode;
@@ -25,7 +24,7 @@ use uuid::Uuid;
 use super::admit::{bearer, identify, judge};
 use super::vigil::{JUDGE_AGAIN, Reading};
 use super::waiting::{waits, while_judged};
-use super::{About, Access, Actor, AuthError, Class, KnownSandboxes, Person, Thing};
+use super::{About, Access, Actor, AuthError, Brought, Class, KnownSandboxes, Person, Thing};
 use crate::app::App;
 use crate::problem::{Answer, chain};
 use crate::request_id::RequestId;
@@ -50,14 +49,18 @@ struct Named {
 }
 
 /// Lets a request through when its token opens the route, and notes who it is.
-pub(crate) async fn guard(
-    State(gate): State<Gate>,
+pub(crate) async fn guard<H, F>(
+    gate: Gate,
     parameters: RawPathParams,
     mut request: Request,
-    next: Next,
-) -> Response {
+    handler: H,
+) -> Response
+where
+    H: FnOnce(Request) -> F + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     if gate.access == Access::Public {
-        return next.run(request).await;
+        return handler(request).await;
     }
     if matches!(gate.access, Access::Deed(_)) {
         // What a crash left is settled first, so that the first answer is true. Workers do not wait:
@@ -88,15 +91,16 @@ pub(crate) async fn guard(
     };
     let judged = gate.judge(&actor, named.id.as_deref()).await;
     request.extensions_mut().insert(actor.clone());
+    request.extensions_mut().insert(Brought(hash));
     let mut response = match actor {
         Actor::Person(person) if !request.method().is_safe() => {
-            gate.done_and_noted(person, named, judged, request, next).await
+            gate.done_and_noted(person, named, judged, request, handler).await
         }
         Actor::Person(_) => match judged {
             Ok(about) => {
                 let waits = waits(request.uri());
                 let judge = || gate.judge_again(&hash, named.id.as_deref());
-                match while_judged(next.run(request), waits, JUDGE_AGAIN, judge).await {
+                match while_judged(handler(request), waits, JUDGE_AGAIN, judge).await {
                     Ok(response) => gate.while_allowed(gate.counted(response, hash), hash, about),
                     Err(error) => Answer(error).into_response(),
                 }
@@ -104,7 +108,7 @@ pub(crate) async fn guard(
             Err(error) => Answer(error).into_response(),
         },
         Actor::Sandbox(_) => match judged {
-            Ok(_) => gate.counted(next.run(request).await, hash),
+            Ok(_) => gate.counted(handler(request).await, hash),
             Err(error) => Answer(error).into_response(),
         },
     };
@@ -194,14 +198,18 @@ impl Gate {
     }
 
     /// Runs a handler that changes something, in a task of its own, and notes what came of it.
-    async fn done_and_noted(
+    async fn done_and_noted<H, F>(
         self,
         person: Person,
         named: Named,
         judged: Result<About, AuthError>,
         request: Request,
-        next: Next,
-    ) -> Response {
+        handler: H,
+    ) -> Response
+    where
+        H: FnOnce(Request) -> F + Send + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
         let route = format!("{} {}", request.method(), self.path);
         let request_id = RequestId::of(request.extensions());
         let tasks = self.app.tasks.clone();
@@ -235,7 +243,7 @@ impl Gate {
             if let Err(error) = begin(&self.app, &entry).await {
                 return Ok(Answer(AuthError::Store(error)).into_response());
             }
-            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            let answered = AssertUnwindSafe(handler(request)).catch_unwind().await;
             let made = answered.as_ref().ok().and_then(|answer| answer.extensions().get().copied());
             let about: About = made.unwrap_or(about);
             (entry.thing_id, entry.project_id) = (about.thing, about.project);

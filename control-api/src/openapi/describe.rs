@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::auth::{About, Person};
+use crate::auth::{About, Brought, Person};
 use crate::extract::{Body, PackedBody, Params, PathId, PathName, Raw};
 use crate::trace::Trace;
 
@@ -79,7 +79,7 @@ macro_rules! unseen {
         }
     )*};
 }
-unseen!(State<App>, Person, Trace, HeaderMap);
+unseen!(State<App>, Person, Brought, Trace, HeaderMap);
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use specwright_shared::guardian::{Judged, Settings, propose};
-use specwright_shared::phase::SandboxState;
+use specwright_shared::id::SandboxId;
 use specwright_shared::trajectory::Fold;
 use specwright_shared::wire::spec::RunOptions;
 
+use super::living::Living;
 use super::tally::Tally;
 use crate::app::App;
 use crate::intervene::{Done, Guardian, InterveneError, intervene, settings_of};
-use crate::store::sandbox::Sandbox;
 use crate::store::{self, StoreError};
 
 /// What it is called where others have a user's name; none of these has a space.
@@ -25,47 +25,42 @@ const EVENTS: u64 = 500;
 
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
-    let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
-    let standings = store::liveness::standings(&mut session).await?;
     let (mut of_projects, mut tally) = (HashMap::new(), Tally::default());
-    let mut guarded = Vec::new();
-    for sandbox in sandboxes.into_iter().filter(needs_one) {
-        let Some(standing) = standings.get(&sandbox.id) else { continue };
-        // Asked for once of a project: it is off for most of a large fleet, most of the time.
-        let settings = match of_projects.entry(standing.project) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let any = RunOptions::default();
-                match settings_of(app, &mut session, standing.project, &any).await {
-                    Ok(settings) => new.insert(settings),
-                    Err(error) => {
-                        tally.add(sandbox.id, Err(error));
-                        continue;
+    let mut living = Living::default();
+    loop {
+        let mut session = app.store.read().await?;
+        let Some(some) = living.next(&mut session).await? else { return tally.end() };
+        let mut guarded = Vec::new();
+        // Who is to end already needs no guardian.
+        for standing in some.into_iter().filter(|standing| standing.goes_on) {
+            // Asked for once of a project: it is off for most of a large fleet, most of the time.
+            let settings = match of_projects.entry(standing.project) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let any = RunOptions::default();
+                    match settings_of(app, &mut session, standing.project, &any).await {
+                        Ok(settings) => new.insert(settings),
+                        Err(error) => {
+                            tally.add(standing.id, Err(error));
+                            continue;
+                        }
                     }
                 }
+            };
+            if standing.guardian.unwrap_or(settings.on) {
+                guarded.push((standing.id, settings.clone()));
             }
-        };
-        if sandbox.options.guardian.unwrap_or(settings.on) {
-            guarded.push((sandbox, settings.clone()));
+        }
+        drop(session);
+        for (sandbox, settings) in guarded {
+            tally.add(sandbox, look(app, sandbox, &settings).await);
         }
     }
-    drop(session);
-    for (sandbox, settings) in guarded {
-        tally.add(sandbox.id, look(app, &sandbox, &settings).await);
-    }
-    tally.end()
 }
 
-/// Who is to end already needs no guardian.
-fn needs_one(sandbox: &Sandbox) -> bool {
-    sandbox.state == SandboxState::Active
-        && sandbox.stop_reason.is_none()
-        && !sandbox.pause_requested
-}
-
-async fn look(app: &App, sandbox: &Sandbox, settings: &Settings) -> Result<bool, StoreError> {
+async fn look(app: &App, id: SandboxId, settings: &Settings) -> Result<bool, StoreError> {
     let mut session = app.store.read().await?;
+    let Some(sandbox) = store::sandbox::find(&mut session, id).await? else { return Ok(false) };
     let Some(spec) = store::spec::find(&mut session, sandbox.spec_id).await? else {
         return Ok(false);
     };

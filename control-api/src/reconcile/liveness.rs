@@ -16,15 +16,18 @@ use specwright_shared::outcome::Outcome;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::event::{Event, SandboxJudged};
 use specwright_shared::wire::message::{Deliver, Message, MessageKind, MessageText, NewMessage};
+use specwright_shared::wire::sandbox::Heartbeat;
 use uuid::Uuid;
 
+use super::living::Living;
 use super::tally::Tally;
 use crate::app::{Api, App};
 use crate::breaker;
 use crate::problem::chain;
 use crate::run::Run;
 use crate::sandboxes::salvage;
-use crate::store::liveness::{Standing, Watched};
+use crate::store::liveness::Watched;
+use crate::store::liveness::fleet::Standing;
 use crate::store::sandbox::Sandbox;
 use crate::store::{self, Session, StoreError, Write};
 
@@ -35,40 +38,33 @@ const WORTH: Duration = Duration::from_secs(600);
 /// How long an end is left to those who are woken by it, before it is begun again.
 const ENDING: Duration = salvage::TRIES_TIME;
 
-/// So many calm verdicts are noted at once: whoever reports meanwhile waits for as long as that takes.
-const NOTED_MAX: usize = 32;
-
 /// Looks once.
 pub(super) async fn round(app: &App) -> Result<u64, StoreError> {
-    let mut session = app.store.read().await?;
-    let sandboxes = store::sandbox::list::not_ended(&mut session).await?;
-    let standings = store::liveness::standings(&mut session).await?;
-    let mut settings = HashMap::new();
-    let mut tally = Tally::default();
-    let (mut to_note, mut to_look_at) = (Vec::new(), Vec::new());
-    for sandbox in sandboxes {
-        let Some(standing) = standings.get(&sandbox.id) else { continue };
-        match settings_of(app, &mut session, standing.project, &mut settings).await {
-            Ok(settings) => match seen(app, &sandbox, standing, &settings) {
-                Seen::AsBefore => {}
-                Seen::Calm(verdict) => to_note.push((sandbox.id, verdict)),
-                Seen::LookCloser => to_look_at.push(sandbox.id),
-            },
-            Err(error) => tally.add(sandbox.id, Err(error)),
+    let (mut settings, mut tally) = (HashMap::new(), Tally::default());
+    let mut living = Living::default();
+    loop {
+        let mut session = app.store.read().await?;
+        let Some(some) = living.next(&mut session).await? else { return tally.end() };
+        let (mut to_note, mut to_look_at) = (Vec::new(), Vec::new());
+        for standing in some {
+            match settings_of(app, &mut session, standing.project, &mut settings).await {
+                Ok(settings) => match seen(app, &standing, &settings) {
+                    Seen::AsBefore => {}
+                    Seen::Calm(verdict) => to_note.push((standing.id, verdict)),
+                    Seen::LookCloser => to_look_at.push(standing.id),
+                },
+                Err(error) => tally.add(standing.id, Err(error)),
+            }
+        }
+        drop(session);
+        match note(app, &to_note).await {
+            Ok(noted) => noted.iter().for_each(|sandbox| tally.add(sandbox, Ok(true))),
+            Err(error) => tally.add(format_args!("{} verdicts", to_note.len()), Err(error)),
+        }
+        for sandbox in to_look_at {
+            tally.add(sandbox, look(app, sandbox, &mut settings).await);
         }
     }
-    drop(session);
-    for some in to_note.chunks(NOTED_MAX) {
-        let noted = note(app, some).await;
-        match noted {
-            Ok(()) => some.iter().for_each(|(sandbox, _)| tally.add(sandbox, Ok(true))),
-            Err(error) => tally.add(format_args!("{} verdicts", some.len()), Err(error)),
-        }
-    }
-    for sandbox in to_look_at {
-        tally.add(sandbox, look(app, sandbox, &mut settings).await);
-    }
-    tally.end()
 }
 
 /// What a look from afar says of a sandbox.
@@ -80,31 +76,39 @@ enum Seen {
     LookCloser,
 }
 
-fn seen(app: &App, sandbox: &Sandbox, standing: &Standing, settings: &Settings) -> Seen {
-    let verdict = verdict(app, sandbox, settings, app.now());
+fn seen(app: &App, standing: &Standing, settings: &Settings) -> Seen {
+    let signs = Signs {
+        created_at: standing.created_at,
+        ended_at: None,
+        heartbeat_at: standing.heartbeat_at,
+        heartbeat: standing.heartbeat.as_ref(),
+    };
+    let verdict = signs.verdict(app, settings, app.now());
     let was_alarming = standing.verdict.is_some_and(is_alarming);
     // An alarm grows older by itself, and so does what a run has cost.
     if was_alarming || is_alarming(verdict.kind) || settings.spend_max_usd.is_some() {
         return Seen::LookCloser;
     }
-    if standing.verdict == Some(verdict.kind) || salvage::is_under_way(app, sandbox) {
+    let claim = standing.salvage_claim.as_ref();
+    if standing.verdict == Some(verdict.kind) || salvage::is_under_way_of(app, standing.id, claim) {
         return Seen::AsBefore;
     }
     Seen::Calm(verdict)
 }
 
-/// Notes calm verdicts together: when a fleet begins to work, thousands change within a minute.
-async fn note(app: &App, verdicts: &[(SandboxId, Verdict)]) -> Result<(), StoreError> {
-    let now = app.now();
-    let mut write = app.store.write().await?;
-    // Nobody is waited for, as all the others would wait with him: who is locked comes with the next round.
-    let all = verdicts.iter().map(|(sandbox, _)| *sandbox);
-    let free = store::event::intake::lock(&mut write, all).await?;
-    let is_free = |id| free.iter().any(|standing| standing.sandbox == id);
-    for (sandbox, verdict) in verdicts.iter().filter(|(sandbox, _)| is_free(*sandbox)) {
-        store::liveness::judged(&mut write, *sandbox, verdict, None, None, now).await?;
+/// Notes calm verdicts together: when a fleet begins to work, thousands change within a minute. Who is
+/// locked by somebody else comes with the next round.
+async fn note(app: &App, verdicts: &[(SandboxId, Verdict)]) -> Result<Vec<SandboxId>, StoreError> {
+    if verdicts.is_empty() {
+        return Ok(Vec::new());
     }
-    write.commit().await
+    let mut write = match app.store.write_at_once().await? {
+        Some(at_once) => at_once,
+        None => app.store.write().await?,
+    };
+    let noted = store::liveness::fleet::note(&mut write, verdicts, app.now()).await?;
+    write.commit().await?;
+    Ok(noted)
 }
 
 /// The settings of a project, asked for once in a round.
@@ -122,6 +126,27 @@ async fn settings_of(
     Ok(settings)
 }
 
+/// What there is to judge a sandbox by.
+struct Signs<'a> {
+    created_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    heartbeat_at: Option<Timestamp>,
+    heartbeat: Option<&'a Heartbeat>,
+}
+
+impl Signs<'_> {
+    fn verdict(&self, app: &Api, settings: &Settings, now: Timestamp) -> Verdict {
+        let seen = Observation {
+            created_at: self.created_at,
+            ended_at: self.ended_at,
+            heartbeat_at: self.heartbeat_at,
+            listening_since: app.presence.since(now),
+            signals: self.heartbeat.and_then(|heartbeat| heartbeat.signals.as_ref()),
+        };
+        judge(&seen, now, &settings.limits())
+    }
+}
+
 /// What a sandbox is at now.
 pub(crate) fn verdict(
     app: &Api,
@@ -129,14 +154,13 @@ pub(crate) fn verdict(
     settings: &Settings,
     now: Timestamp,
 ) -> Verdict {
-    let seen = Observation {
+    let signs = Signs {
         created_at: sandbox.created_at,
         ended_at: sandbox.ended_at,
         heartbeat_at: sandbox.heartbeat_at,
-        listening_since: app.presence.since(now),
-        signals: sandbox.heartbeat.as_ref().and_then(|heartbeat| heartbeat.signals.as_ref()),
+        heartbeat: sandbox.heartbeat.as_ref(),
     };
-    judge(&seen, now, &settings.limits())
+    signs.verdict(app, settings, now)
 }
 
 /// Judges one sandbox, and takes a step if one is due. Says whether anything was written.

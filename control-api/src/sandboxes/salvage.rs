@@ -157,11 +157,15 @@ async fn deliver_and_end(
 
 /// Whether somebody is at it. What runs in the place then is not to be ended.
 pub(crate) fn is_under_way(app: &App, sandbox: &Sandbox) -> bool {
-    app.salvages.under_way().contains(&sandbox.id) || is_claimed(app, sandbox)
+    is_under_way_of(app, sandbox.id, sandbox.salvage_claim.as_ref())
 }
 
-fn is_claimed(app: &App, sandbox: &Sandbox) -> bool {
-    let claim = sandbox.salvage_claim.as_ref();
+/// The same of one who is seen from afar.
+pub(crate) fn is_under_way_of(app: &App, id: SandboxId, claim: Option<&SalvageClaim>) -> bool {
+    app.salvages.under_way().contains(&id) || is_claimed(app, claim)
+}
+
+fn is_claimed(app: &App, claim: Option<&SalvageClaim>) -> bool {
     claim.is_some_and(|claim| claim.until > app.now() && !app.provider.is_gone(&claim.by))
 }
 
@@ -174,7 +178,7 @@ async fn next(app: &App, sandbox: SandboxId) -> Result<Next, StoreError> {
     if found.state == SandboxState::Ended {
         return Ok(Next::Nothing);
     }
-    if is_claimed(app, found) {
+    if is_claimed(app, found.salvage_claim.as_ref()) {
         return Ok(Next::Nothing);
     }
     if !app.provider.has_rest(app, sandbox, found.place.as_ref()) {

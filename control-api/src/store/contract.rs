@@ -285,17 +285,15 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
 
     let second = add_sandbox(store, spec).await.unwrap();
     let mut session = store.read().await.unwrap();
-    let active = sandbox::list::not_ended(&mut session).await.unwrap();
-    let placed = active.iter().map(|one| sandbox::list::Placed {
-        id: one.id,
-        place: one.place.clone(),
-        lease_expires_at: one.lease_expires_at,
-    });
-    let mut placed: Vec<_> = placed.collect();
-    let mut places = sandbox::list::places(&mut session).await.unwrap();
-    placed.sort_by_key(|one| one.id);
-    places.sort_by_key(|one| one.id);
-    assert_eq!(places, placed);
+    let active = super::liveness::fleet::standings(&mut session, None, 9_999).await.unwrap();
+    let mut living: Vec<_> = active.iter().map(|one| one.id).collect();
+    let places = sandbox::list::places(&mut session).await.unwrap();
+    let mut placed: Vec<_> = places.iter().map(|placed| placed.id).collect();
+    (living.sort(), placed.sort());
+    assert_eq!(placed, living);
+    let read = sandbox::find(&mut session, second).await.unwrap().unwrap();
+    let shown = places.into_iter().find(|placed| placed.id == second).unwrap();
+    assert_eq!((shown.place, shown.lease_expires_at), (read.place, read.lease_expires_at));
     assert!(active.iter().any(|sandbox| sandbox.id == second));
     assert!(!active.iter().any(|sandbox| sandbox.id == first));
     let living = gauges::living(&mut session).await.unwrap();

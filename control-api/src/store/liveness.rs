@@ -1,9 +1,9 @@
 //! What is known of a sandbox's liveness beside its row's heartbeat: verdicts, steps, holds, why its
-//! end was asked for.
+//! end was asked for. Of many at once: [`fleet`].
 //!
 //! What holds: nothing here changes a sandbox that has ended; a verdict's row is never changed.
 
-use std::collections::HashMap;
+pub(crate) mod fleet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -14,7 +14,6 @@ use specwright_shared::outcome::Outcome;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::watch::{Hold, Judged};
 use sqlx::types::Json;
-use uuid::Uuid;
 
 use super::{Session, StoreError, Write, count, word};
 
@@ -82,33 +81,6 @@ pub(crate) async fn find(
     row.map(Watched::try_from).transpose()
 }
 
-/// Where a sandbox stands: its project, and the newest verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) project: ProjectId,
-    pub(crate) verdict: Option<VerdictKind>,
-}
-
-/// Where each sandbox stands that has not ended.
-pub(crate) async fn standings(
-    session: &mut Session,
-) -> Result<HashMap<SandboxId, Standing>, StoreError> {
-    let rows: Vec<(Uuid, Uuid, Option<String>)> = session
-        .query(
-            "SELECT sandboxes.id, specs.project_id, sandboxes.verdict
-             FROM sandboxes
-             JOIN specs ON specs.id = sandboxes.spec_id
-             WHERE sandboxes.state <> 'ended'",
-        )
-        .fetch_all()
-        .await?;
-    let standing = |(id, project, verdict): (Uuid, Uuid, Option<String>)| {
-        let verdict = verdict.map(|kind| word(TABLE, &kind)).transpose()?;
-        Ok((SandboxId(id), Standing { project: ProjectId(project), verdict }))
-    };
-    rows.into_iter().map(standing).collect()
-}
-
 /// Keeps a verdict, with what is done about it; nothing of a sandbox that has ended.
 pub(crate) async fn judged(
     write: &mut Write,
@@ -147,6 +119,11 @@ pub(crate) async fn judged(
         .bind(now.as_utc())
         .fetch_one()
         .await?;
+    forget_old(write, id, position).await
+}
+
+/// Gives up the oldest verdicts of a sandbox that led to no step, behind a new one at this position.
+async fn forget_old(write: &mut Write, id: SandboxId, position: i64) -> Result<(), StoreError> {
     if position <= KEPT {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Ack, Batch};
 
 use crate::app::App;
-use crate::auth::{Class, TooFast};
+use crate::auth::{Brought, Class, TooFast};
 use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
 use crate::ingest::IngestError;
@@ -88,12 +88,19 @@ impl_answer!(EventsError);
 pub(crate) async fn handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
+    Brought(token): Brought,
     PackedBody(batch): PackedBody<Batch>,
 ) -> Result<Json<Ack>, EventsError> {
+    let begin = Instant::now();
     let events = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
     let taken = take(&app, id, batch, events).await;
     match &taken {
-        Ok(_) => app.metrics.batch_taken(events),
+        Ok(ack) => {
+            if !ack.ended {
+                app.known_sandboxes.keep(token, id, begin);
+            }
+            app.metrics.batch_taken(events);
+        }
         Err(error) => {
             if let EventsError::Entrust(away) = error
                 && away.key_away().is_some()

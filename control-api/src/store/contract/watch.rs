@@ -1,5 +1,6 @@
 //! Duties, presence, verdicts, holds, caps; and the table of a sandbox's states, as the store keeps it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,12 +16,15 @@ use uuid::Uuid;
 
 use super::{add_sandbox, new_spec, now};
 use crate::store::duty::{self, Claimant, Done, Which};
-use crate::store::{Store, liveness, presence, sandbox, spec, start};
+use crate::store::engine::Engine;
+use crate::store::liveness::fleet;
+use crate::store::{Session, Store, liveness, presence, sandbox, spec, start};
 
 pub(super) async fn what_is_kept_of_watching(store: &Store) {
     a_duty_is_one_replicas_at_a_time(store).await;
     being_there_has_no_gap_or_begins_anew(store).await;
     verdicts_are_kept_with_their_steps(store).await;
+    calm_verdicts_are_noted_together_and_nobody_is_waited_for(store).await;
     a_place_is_made_by_one(store).await;
     what_is_used_counts_from_the_last_reset(store).await;
     a_sandbox_changes_as_its_table_says_and_only_so(store).await;
@@ -112,6 +116,73 @@ fn verdict(kind: VerdictKind) -> Verdict {
     serde_json::from_value(verdict).unwrap()
 }
 
+/// How a sandbox is seen by duties, some at a time.
+async fn standing_of(session: &mut Session, id: SandboxId) -> Option<fleet::Standing> {
+    let (mut all, mut behind) = (Vec::new(), None);
+    loop {
+        let some = fleet::standings(session, behind, 3).await.unwrap();
+        let Some(last) = some.last() else { break };
+        behind = Some(last.spec);
+        all.extend(some);
+    }
+    let ids: BTreeSet<_> = all.iter().map(|standing| standing.id).collect();
+    assert_eq!(ids.len(), all.len(), "each is seen once");
+    all.into_iter().find(|standing| standing.id == id)
+}
+
+async fn calm_verdicts_are_noted_together_and_nobody_is_waited_for(store: &Store) {
+    let mut some = Vec::new();
+    for _ in 0..4 {
+        some.push(add_sandbox(store, new_spec(store).await.id).await.unwrap());
+    }
+    let mut write = store.write().await.unwrap();
+    sandbox::end(&mut write, some[0], Outcome::Lost, None, now()).await.unwrap();
+    let stuck = verdict(VerdictKind::Stuck);
+    let since = Some(after(1));
+    liveness::judged(&mut write, some[1], &stuck, None, since, after(1)).await.unwrap();
+    write.commit().await.unwrap();
+    let calm: Vec<_> = some.iter().map(|id| (*id, verdict(VerdictKind::Working))).collect();
+    let note = async |at| {
+        let mut write = match store.write_at_once().await.unwrap() {
+            Some(at_once) => at_once,
+            None => store.write().await.unwrap(),
+        };
+        let mut noted = fleet::note(&mut write, &calm, at).await.unwrap();
+        write.commit().await.unwrap();
+        noted.sort();
+        noted
+    };
+    let expected = |from: usize| {
+        let mut of: Vec<_> = some[from..].to_vec();
+        of.sort();
+        of
+    };
+    if matches!(store.engine, Engine::Postgres(_)) {
+        let mut write = store.write().await.unwrap();
+        sandbox::lock(&mut write, some[1]).await.unwrap();
+        assert_eq!(note(after(2)).await, expected(2), "who is locked is left out");
+        drop(write);
+    } else {
+        assert_eq!(note(after(2)).await, expected(1));
+    }
+    assert_eq!(note(after(3)).await, expected(1), "who has ended is judged no more");
+    let mut session = store.read().await.unwrap();
+    for id in &some[1..] {
+        let newest = liveness::history(&mut session, *id, 1).await.unwrap();
+        assert_eq!((newest[0].at, newest[0].verdict.kind), (after(3), VerdictKind::Working));
+        let watched = liveness::find(&mut session, *id).await.unwrap().unwrap();
+        assert_eq!((watched.verdict, watched.alarm_since), (Some(VerdictKind::Working), None));
+    }
+    assert!(liveness::history(&mut session, some[0], 9).await.unwrap().is_empty());
+    drop(session);
+    for second in 0..u64::try_from(liveness::KEPT).unwrap() + 5 {
+        assert_eq!(note(after(10 + second)).await.len(), 3);
+    }
+    let mut session = store.read().await.unwrap();
+    let all = liveness::history(&mut session, some[2], 9_999).await.unwrap();
+    assert_eq!(all.len() as i64, liveness::KEPT, "the oldest are given up");
+}
+
 async fn verdicts_are_kept_with_their_steps(store: &Store) {
     let spec = new_spec(store).await.id;
     let id = add_sandbox(store, spec).await.unwrap();
@@ -138,7 +209,7 @@ async fn verdicts_are_kept_with_their_steps(store: &Store) {
     let watched = liveness::find(&mut write, id).await.unwrap().unwrap();
     assert_eq!((watched.verdict, watched.hold), (Some(VerdictKind::Stuck), Some(hold.clone())));
     assert_eq!(watched.alarm_since, Some(after(1)));
-    let standing = liveness::standings(&mut write).await.unwrap()[&id];
+    let standing = standing_of(&mut write, id).await.unwrap();
     assert_eq!(standing.verdict, Some(VerdictKind::Stuck));
     let project = spec::find(&mut write, spec).await.unwrap().unwrap().project_id;
     assert_eq!(standing.project, project);
@@ -155,7 +226,7 @@ async fn verdicts_are_kept_with_their_steps(store: &Store) {
     sandbox::end(&mut write, id, Outcome::Lost, None, now()).await.unwrap();
     assert!(!liveness::hold(&mut write, id, Some(&hold)).await.unwrap(), "it has ended");
     assert!(!liveness::intend_end(&mut write, id, timed_out, "x").await.unwrap());
-    assert!(!liveness::standings(&mut write).await.unwrap().contains_key(&id));
+    assert!(standing_of(&mut write, id).await.is_none());
     write.commit().await.unwrap();
 
     let spec = new_spec(store).await;

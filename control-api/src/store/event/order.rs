@@ -79,7 +79,13 @@ impl Horizon {
                      LIMIT 1
                  )
                  SELECT oldest.txid, 0::BIGINT AS number,
-                        EXISTS (SELECT 1 FROM events WHERE events.txid >= oldest.txid) AS held_back,
+                        -- The newest, by the index: asked whether there is one, the planner may
+                        -- read all that are older.
+                        COALESCE(
+                            (SELECT txid FROM events ORDER BY txid DESC, ordinal DESC LIMIT 1)
+                                >= oldest.txid,
+                            FALSE
+                        ) AS held_back,
                         gone_txid, gone_ordinal,
                         COALESCE((SELECT last_txid FROM packed), 0) AS packed_txid,
                         COALESCE((SELECT last_ordinal FROM packed), 0) AS packed_ordinal

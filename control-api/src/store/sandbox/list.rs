@@ -56,15 +56,6 @@ pub(crate) async fn page(
     query.fetch_all::<Row>().await?.into_iter().map(Sandbox::try_from).collect()
 }
 
-/// All sandboxes that have not ended, in the order of the index that holds them alone.
-pub(crate) async fn not_ended(session: &mut Session) -> Result<Vec<Sandbox>, StoreError> {
-    let rows: Vec<Row> = session
-        .query("SELECT * FROM sandboxes WHERE state <> 'ended' ORDER BY spec_id")
-        .fetch_all()
-        .await?;
-    rows.into_iter().map(Sandbox::try_from).collect()
-}
-
 /// Where a sandbox is, and until when it is believed to be there.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Placed {

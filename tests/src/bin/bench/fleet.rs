@@ -12,6 +12,7 @@ pub(crate) mod seats;
 pub(crate) mod server;
 pub(crate) mod worker;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -108,6 +109,7 @@ async fn on(database: &Database, workers: usize, lasts: Duration) -> Result<Vec<
     may_open(2 * workers as u64 + FILES_BESIDE)?;
     let fleet = fleet(database, workers, lasts).await?;
     let refused: u64 = fleet.worked.iter().map(|one| one.refused).sum();
+    let by_second = by_second(&fleet.worked);
     let took: Vec<f64> = fleet.worked.into_iter().flat_map(|one| one.took_ms).collect();
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let (events, asked) =
@@ -126,7 +128,8 @@ async fn on(database: &Database, workers: usize, lasts: Duration) -> Result<Vec<
             fleet.load
         )),
         Figure::new(names.p99, p99, "ms").aim(P99_AIM_MS).beside(format!(
-            "p50 {p50:.1} ms, longest {most:.0} ms; the control API used {:.2} cores",
+            "p50 {p50:.1} ms, longest {most:.0} ms; p99 of each second: {by_second}; the control API \
+             used {:.2} cores",
             fleet.cores
         )),
         Figure::new(names.lost, astray, "events")
@@ -141,6 +144,18 @@ async fn on(database: &Database, workers: usize, lasts: Duration) -> Result<Vec<
             fleet.pushed_ms.len()
         )),
     ])
+}
+
+/// The p99 of what was there in each second, in ms: whether it is slow all the time, or now and then.
+fn by_second(worked: &[Worked]) -> String {
+    let mut seconds: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for one in worked {
+        for (second, took) in one.in_second.iter().zip(&one.took_ms) {
+            seconds.entry(*second).or_default().push(*took);
+        }
+    }
+    let p99 = |took: &Vec<f64>| format!("{:.0}", percentile(took, 0.99).unwrap_or_default());
+    seconds.values().map(p99).collect::<Vec<_>>().join(" ")
 }
 
 /// Lets a fleet work, and compares what was acknowledged with what is stored.

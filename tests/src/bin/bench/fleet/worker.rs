@@ -44,6 +44,8 @@ pub(crate) struct Worked {
     pub(crate) acked: u64,
     /// From the moment when each event was there until it was acknowledged.
     pub(crate) took_ms: Vec<f64>,
+    /// In which second of the load each was there.
+    pub(crate) in_second: Vec<usize>,
     /// How often it was told to come again.
     pub(crate) refused: u64,
 }
@@ -83,7 +85,7 @@ impl Worker {
         let end = load.begins + load.lasts;
         let mut due = load.begins + load.every.mul_f64(share);
         let mut beat = load.begins + load.beats.mul_f64(share);
-        let (mut took_ms, mut refused) = (Vec::new(), 0);
+        let (mut took_ms, mut in_second, mut refused) = (Vec::new(), Vec::new(), 0);
         while due.min(beat) < end {
             let next = due.min(beat);
             // Who was busy when an event fell due makes it wait; a timer that rings late does not.
@@ -111,8 +113,10 @@ impl Worker {
             }
             refused += tries;
             took_ms.extend(lines.iter().map(|line| line.elapsed().as_secs_f64() * 1e3));
+            let since = |line: &Instant| line.duration_since(load.begins).as_secs();
+            in_second.extend(lines.iter().map(|line| since(line) as usize));
         }
-        Ok(Worked { sandbox: self.seat.sandbox, acked: self.acked, took_ms, refused })
+        Ok(Worked { sandbox: self.seat.sandbox, acked: self.acked, took_ms, in_second, refused })
     }
 
     /// A batch; each event says when it was there, in microseconds of the clock.
