@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use specwright_shared::id::{SandboxId, SpecId};
+use specwright_shared::phase::SandboxState;
 use specwright_shared::redact::Redactor;
 use specwright_shared::time::Timestamp;
 use specwright_shared::wire::sandbox::{Ack, BATCH_MAX_EVENTS, Batch};
@@ -33,6 +34,8 @@ use tokio_util::task::TaskTracker;
 
 use self::arrived::Arrived;
 use self::together::Groups;
+use crate::run::Run;
+use crate::store::event::intake::Standing;
 use crate::store::plan::PlanError;
 use crate::store::trouble::again;
 use crate::store::{Store, StoreError};
@@ -141,6 +144,19 @@ impl Intake {
     /// Into this store; what is under way is among these tasks.
     pub(crate) fn new(store: Store, tasks: TaskTracker) -> Self {
         Self { groups: Groups::new(store.clone(), tasks), store }
+    }
+
+    /// A worker begins to report, and its run stands here: what it brings first needs not to be asked for.
+    pub(crate) fn begins(&self, run: &Run, generation: u64) {
+        self.groups.believe(Standing {
+            sandbox: run.sandbox.id,
+            spec: run.spec.id,
+            ended: run.sandbox.state == SandboxState::Ended,
+            generation,
+            acked: run.sandbox.acked_seq,
+            events: run.spec.events,
+            trace: run.sandbox.traceparent.map(|context| context.trace),
+        });
     }
 
     /// Takes in a batch. The answer is true only after the commit. What a lost connection broke off is

@@ -32,7 +32,7 @@ const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// A route and how it was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    method: String,
+    method: &'static str,
     route: &'static str,
     status: u16,
 }
@@ -40,7 +40,7 @@ struct Answered {
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfRoute {
-    method: String,
+    method: &'static str,
     route: &'static str,
 }
 
@@ -81,11 +81,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    fn answered(&self, method: &Method, route: &'static str, status: u16, took: Duration) {
-        let method = method.as_str().to_owned();
-        self.took
-            .get_or_create(&OfRoute { method: method.clone(), route })
-            .observe(took.as_secs_f64());
+    fn answered(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
+        self.took.get_or_create(&OfRoute { method, route }).observe(took.as_secs_f64());
         self.requests.get_or_create(&Answered { method, route, status }).inc();
     }
 
@@ -128,6 +125,19 @@ impl Drop for Open {
     }
 }
 
+/// The methods that routes have.
+fn word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
 /// Counts the requests of one route, and logs them.
 pub(crate) async fn counted<F>(
     &Gate { ref app, access, path: route }: &Gate,
@@ -141,12 +151,17 @@ where
     let open = Open::counted(&app.metrics.requests_open);
     let span = tracing::Span::current();
     span.record("route", route);
-    span.context().span().update_name(format!("{method} {route}"));
+    let context = span.context();
+    let exported = context.span();
+    if exported.span_context().is_valid() {
+        exported.update_name(format!("{method} {route}"));
+    }
     let response = answered(request).await;
     drop(open);
     let (status, took) = (response.status().as_u16(), begin.elapsed());
-    app.metrics.answered(&method, route, status, took);
-    span.set_attribute("http.request.method", method.to_string());
+    let word = word(&method);
+    app.metrics.answered(word, route, status, took);
+    span.set_attribute("http.request.method", word);
     span.set_attribute("http.route", route);
     span.set_attribute("http.response.status_code", i64::from(status));
     if status >= 500 {

@@ -67,7 +67,7 @@ where
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(trace);
     let mut response = answered(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&trace.0.to_string()) {
+    if let Ok(value) = HeaderValue::from_str(&trace.0.header()) {
         response.headers_mut().insert(TRACEPARENT, value);
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {

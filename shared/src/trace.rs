@@ -8,7 +8,7 @@
 //! none on.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
@@ -126,6 +126,17 @@ impl fmt::Display for TraceId {
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl TraceContext {
+    /// What the header `traceparent` says.
+    #[must_use]
+    pub fn header(&self) -> String {
+        let mut text = String::with_capacity(LENGTH);
+        // A `String` takes everything.
+        write!(text, "{self}").unwrap_or_default();
+        text
     }
 }
 

@@ -5,6 +5,7 @@
 //! balancer a token may send as many times more as there are replicas.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const SWEEP_AT_FIRST: usize = 1024;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// As long as what they say gets: made for each answer, so it is not to grow step by step.
+const HEADER_BYTES: usize = 64;
 
 /// How fast permits come, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,10 +132,13 @@ impl Left {
         let (name, Rate { per_second, burst }) = (self.class.word(), self.rate);
         let window = burst.div_ceil(per_second.max(1));
         let reset = self.full_in.as_secs_f64().ceil();
-        let policy = format!("\"{name}\";q={burst};w={window}");
-        let limit = format!("\"{name}\";r={};t={reset}", self.remaining);
-        for (header, text) in [(POLICY, policy), (LIMIT, limit)] {
-            if let Ok(value) = HeaderValue::from_str(&text) {
+        let policy = format_args!("\"{name}\";q={burst};w={window}");
+        let limit = format_args!("\"{name}\";r={};t={reset}", self.remaining);
+        for (header, words) in [(POLICY, policy), (LIMIT, limit)] {
+            let mut text = String::with_capacity(HEADER_BYTES);
+            if write!(text, "{words}").is_ok()
+                && let Ok(value) = HeaderValue::from_str(&text)
+            {
                 headers.entry(header).or_insert(value);
             }
         }

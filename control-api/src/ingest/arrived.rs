@@ -91,7 +91,9 @@ impl Arrived {
 impl Checked {
     fn new(redactor: &Redactor, mut event: RawEvent) -> Self {
         let decoded = check(redactor, &mut event);
-        Self { text: event.data.to_string(), event, decoded }
+        // Cannot fail; its `Display` takes the long way round.
+        let text = serde_json::to_string(&event.data).unwrap_or_else(|_| event.data.to_string());
+        Self { text, event, decoded }
     }
 
     /// How far its meaning reaches. A type that nobody here knows means nothing.

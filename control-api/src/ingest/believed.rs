@@ -1,4 +1,4 @@
-//! Where sandboxes stood when this control API took something in from them last. Who is believed to
+//! Where sandboxes stood when this control API greeted them or took something in last. Who is believed to
 //! know needs not to be asked: on PostgreSQL that saves a statement, and with it the transaction around.
 //!
 //! What holds: nothing is decided by it. What is taken in on its word is taken in only of whom it is

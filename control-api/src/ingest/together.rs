@@ -83,6 +83,14 @@ impl Groups {
         Self { line: Arc::new(Line { store, at_once, believed, queue }), tasks }
     }
 
+    /// Where one stands who has not reported here yet.
+    pub(super) fn believe(&self, standing: Standing) {
+        // On SQLite all are asked: there it costs nothing.
+        if matches!(self.line.store.engine, Engine::Postgres(_)) {
+            self.line.believed.keep(std::iter::once(standing));
+        }
+    }
+
     /// Takes a batch in, with whoever else waits.
     pub(super) async fn take(&self, arrived: &Arc<Arrived>) -> Answer {
         let (answer, answered) = oneshot::channel();

@@ -1,5 +1,7 @@
 //! `POST /sandboxes/{id}/hello`, by the worker: it is up, and gets its job and its generation.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::State;
 use specwright_shared::id::SandboxId;
@@ -10,6 +12,7 @@ use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Hello, Job, SpecJob, Welcome};
 
 use crate::app::App;
+use crate::auth::Brought;
 use crate::credentials::{self, EntrustError};
 use crate::extract::{Body, PathId};
 use crate::problem::{Refusal, impl_answer};
@@ -54,8 +57,10 @@ impl_answer!(HelloError);
 pub(crate) async fn handler(
     State(app): State<App>,
     PathId(id): PathId<SandboxId>,
+    Brought(token): Brought,
     Body(hello): Body<Hello>,
 ) -> Result<Json<Welcome>, HelloError> {
+    let begin = Instant::now();
     if hello.protocol != PROTOCOL {
         return Err(HelloError::Protocol(hello.protocol));
     }
@@ -88,6 +93,10 @@ pub(crate) async fn handler(
         }
     };
     write.commit().await?;
+    app.intake.begins(&run, generation);
+    if run.sandbox.state != SandboxState::Ended {
+        app.known_sandboxes.keep(token, id, begin);
+    }
     tracing::info!(
         sandbox = %id, spec = %run.spec.id, generation, worker = %hello.worker_version,
         "a worker said hello"
