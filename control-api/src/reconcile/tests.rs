@@ -44,22 +44,6 @@ async fn kinds(api: &Running, spec: &str) -> Vec<String> {
     items.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A heartbeat of a run in which nothing has moved for 20 minutes; the answer.
-async fn beat_stuck(worker: &Worker<'_>) -> Value {
-    let age = 20 * 60_000;
-    let heartbeat = json!({
-        "generation": worker.welcome.generation, "agent_alive": true, "spool_depth": 0,
-        "signals": {
-            "state": "model_turn", "agent_line_age_ms": age, "event_age_ms": age,
-            "operation": { "name": "model", "age_ms": age },
-        },
-    });
-    let path = format!("/api/v1/sandboxes/{}/heartbeat", worker.id);
-    let (status, ack) = worker.api.request("POST", &path, &worker.token, Some(&heartbeat)).await;
-    assert_eq!(status, 200, "{ack}");
-    ack
-}
-
 /// Steps that follow one another without a pause; each `release` lets the duty look.
 async fn steps_without_pauses(api: &Running, project: &str) {
     let rungs: Vec<Value> = ["nudge", "interrupt", "save_work", "end"]
@@ -149,7 +133,7 @@ async fn what_hangs_is_nudged_interrupted_saved_and_ended_with_the_cause_in_word
     let launched = api.launch(json!({})).await;
     steps_without_pauses(&api, &launched.spec.project_id.to_string()).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;
-    assert_eq!(beat_stuck(&worker).await, json!({}));
+    assert_eq!(worker.beat_stuck().await, json!({}));
     assert_eq!(until_steps(&worker, 1).await[0], "nudge");
     let steps = until_steps(&worker, 3).await;
     assert_eq!(steps[..3], ["nudge", "interrupt", "save_work"]);
@@ -184,9 +168,9 @@ async fn a_stop_that_a_worker_obeys_counts_as_what_it_was_asked_for() {
     let path = format!("/api/v1/projects/{}/liveness", launched.spec.project_id);
     api.request("PUT", &path, crate::testing::OWNER_TOKEN, Some(&own)).await;
     let mut worker = Worker::hello(&api, launched.sandbox_id).await;
-    beat_stuck(&worker).await;
+    worker.beat_stuck().await;
     until_steps(&worker, 1).await;
-    let ack = beat_stuck(&worker).await;
+    let ack = worker.beat_stuck().await;
     let reason = ack["stop"]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("the run is stuck"), "{reason}");
     let cancelled = json!({
@@ -221,7 +205,7 @@ async fn a_held_sandbox_is_not_ended_until_it_is_released() {
     let (status, view) = api.post(&hold, &body).await;
     assert_eq!((status, &view["hold"]["reason"]), (200, &json!("I look into it")), "{view}");
     assert_eq!(view["hold"]["by"], "owner");
-    beat_stuck(&worker).await;
+    worker.beat_stuck().await;
     // The duty looks by itself when the control API starts.
     let api_again = api.beside().await;
     until("the agent is nudged", async || {
@@ -231,7 +215,7 @@ async fn a_held_sandbox_is_not_ended_until_it_is_released() {
     .await;
     let (_, list) = api.get("/api/v1/sandboxes").await;
     assert_eq!(list["items"][0]["verdict"]["kind"], "stuck");
-    assert!(beat_stuck(&worker).await.get("stop").is_none());
+    assert!(worker.beat_stuck().await.get("stop").is_none());
     until_steps(&worker, 3).await;
     assert!(shown(&api, worker.id).await.get("hold").is_none());
     api_again.end().await;
@@ -299,7 +283,7 @@ async fn a_run_whose_spec_has_cost_too_much_is_asked_to_stop_and_ends_as_that() 
     worker.report(&[turn]).await;
     let reason = until("the worker is asked to stop", async || {
         look(&api, worker.id).await;
-        beat_stuck(&worker).await["stop"]["reason"].as_str().map(str::to_owned)
+        worker.beat_stuck().await["stop"]["reason"].as_str().map(str::to_owned)
     })
     .await;
     assert!(reason.contains("have cost 0.12 US dollars (at most 0.10"), "{reason}");

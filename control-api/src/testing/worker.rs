@@ -65,6 +65,32 @@ impl<'a> Worker<'a> {
         self.event("spec.phase_completed", Some(phase), data)
     }
 
+    /// Reports that the run failed.
+    pub(crate) async fn fail(&mut self) {
+        let failed = json!({
+            "outcome": "failed", "failed_phase": "explore", "message": "m",
+            "cost_usd": 0.0, "duration_ms": 1,
+        });
+        let failed = self.event("spec.execution_failed", None, failed);
+        self.report(&[failed]).await;
+    }
+
+    /// A heartbeat of a run in which nothing has moved for 20 minutes; the answer.
+    pub(crate) async fn beat_stuck(&self) -> Value {
+        let age = 20 * 60_000;
+        let heartbeat = json!({
+            "generation": self.welcome.generation, "agent_alive": true, "spool_depth": 0,
+            "signals": {
+                "state": "model_turn", "agent_line_age_ms": age, "event_age_ms": age,
+                "operation": { "name": "model", "age_ms": age },
+            },
+        });
+        let path = format!("/api/v1/sandboxes/{}/heartbeat", self.id);
+        let (status, ack) = self.api.request("POST", &path, &self.token, Some(&heartbeat)).await;
+        assert_eq!(status, 200, "{ack}");
+        ack
+    }
+
     /// Sends a batch.
     pub(crate) async fn send(&self, events: &[RawEvent]) -> (u16, Value) {
         self.send_as(self.welcome.generation, events).await

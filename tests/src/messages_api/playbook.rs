@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use specwright_shared::phase::Phase;
 
-use super::answer::Answer;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answer, Block};
 use super::ask::Ask;
 use crate::sample;
 
@@ -28,6 +30,13 @@ impl Playbook {
     pub fn with(self, phase: Phase, answers: impl IntoIterator<Item = Answer>) -> Self {
         self.lock().entry(phase).or_default().extend(answers);
         self
+    }
+
+    /// The next answer of a phase is its document, whole, when it is let go.
+    #[must_use]
+    pub fn held(self, phase: Phase, release: &CancellationToken) -> Self {
+        let document = vec![Block::output(sample::document(phase))];
+        self.with(phase, [Answer::Hold(release.clone(), document)])
     }
 
     /// The script.

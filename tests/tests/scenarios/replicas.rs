@@ -106,12 +106,7 @@ async fn a_run_survives_two_of_three_replicas_and_a_restart_of_their_database() 
         return;
     };
     let (design, tasks) = (CancellationToken::new(), CancellationToken::new());
-    let held = |release: &CancellationToken, phase| {
-        [Answer::Hold(release.clone(), vec![Block::output(sample::document(phase))])]
-    };
-    let playbook = Playbook::new()
-        .with(Phase::Design, held(&design, Phase::Design))
-        .with(Phase::Tasks, held(&tasks, Phase::Tasks));
+    let playbook = Playbook::new().held(Phase::Design, &design).held(Phase::Tasks, &tasks);
     let api = MessagesApi::start(playbook.script()).await.unwrap();
     let (system, repository) = (System::with_claude(&api), Repository::with_files(sample::FILES));
     let balancer = Balancer::start().await.unwrap();

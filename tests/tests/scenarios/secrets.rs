@@ -23,8 +23,7 @@ const SANDBOX_TOKEN_PREFIX: &str = "sws_";
 #[tokio::test]
 async fn no_secret_reaches_the_agent_or_stays_in_the_data_directory() {
     let release = CancellationToken::new();
-    let held = Answer::Hold(release.clone(), vec![Block::output(sample::document(Phase::Design))]);
-    let playbook = Playbook::new().with(Phase::Design, [held]);
+    let playbook = Playbook::new().held(Phase::Design, &release);
     let api = MessagesApi::start(playbook.script()).await.unwrap();
     let system = System::with_claude(&api);
     let repository = Repository::with_files(sample::FILES);

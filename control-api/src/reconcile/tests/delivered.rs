@@ -4,7 +4,7 @@ use serde_json::json;
 use specwright_shared::phase::Phase;
 use specwright_shared::wire::sandbox::Job;
 
-use super::{beat_stuck, kinds, look, next_sandbox};
+use super::{kinds, look, next_sandbox};
 use crate::testing::worker::Worker;
 use crate::testing::{OWNER_TOKEN, Running, documents, until_file};
 
@@ -43,7 +43,7 @@ async fn is_delivered(watched: bool) {
         api.restart_with(|config| config.end_sandboxes_on_shutdown = true).await
     };
     let worker = Worker::hello(&api, first).await;
-    beat_stuck(&worker).await;
+    worker.beat_stuck().await;
     look(&api, first).await;
     until_file(&state.join("tries")).await;
     let mut worker = Worker::hello(&api, first).await;

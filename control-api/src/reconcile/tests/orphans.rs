@@ -77,12 +77,7 @@ async fn a_place_that_is_still_there_when_its_run_is_over_is_ended() {
     .await;
     let launched = api.launch(json!({})).await;
     let mut worker = Worker::hello(&api, launched.sandbox_id).await;
-    let failed = json!({
-        "outcome": "failed", "failed_phase": "explore", "message": "m",
-        "cost_usd": 0.0, "duration_ms": 1,
-    });
-    let failed = worker.event("spec.execution_failed", None, failed);
-    worker.report(&[failed]).await;
+    worker.fail().await;
     let pid = pid_of(&api, launched.sandbox_id).await;
     assert!(is_there(&pid), "the worker lingers");
     // The next control API looks when it starts; the run has been over for a second by then.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::super::claim::Claim;
 use super::super::{Duty, Nudges};
 use super::ways_out::{Place, place, spec_in};
-use super::{beat_stuck, look, shown};
+use super::{look, shown};
 use crate::app::App;
 use crate::sandboxes::local::{LABEL, MARK, process_is_gone};
 use crate::store;
@@ -172,7 +172,7 @@ async fn a_nudged_duty_looks_although_its_timer_is_an_hour_away() {
     let api = resting(super::WAITS).await;
     let launched = api.launch(json!({})).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;
-    beat_stuck(&worker).await;
+    worker.beat_stuck().await;
     look(&api, worker.id).await;
     until("it is judged", async || {
         let view = shown(&api, worker.id).await;
@@ -247,12 +247,7 @@ async fn a_place_is_left_alone_until_its_grace_is_over() {
     let api = resting(super::WAITS).await;
     let launched = api.launch(json!({})).await;
     let mut worker = Worker::hello(&api, launched.sandbox_id).await;
-    let failed = json!({
-        "outcome": "failed", "failed_phase": "explore", "message": "m",
-        "cost_usd": 0.0, "duration_ms": 1,
-    });
-    let failed = worker.event("spec.execution_failed", None, failed);
-    worker.report(&[failed]).await;
+    worker.fail().await;
     assert_eq!(api.config.liveness.finished_s, 120, "two minutes");
     let hand = api.by_hand(|config| config.liveness.finished_s = 3600).await;
     let orphan = Orphan::start(&hand.app, Uuid::now_v7()).await;

@@ -1,5 +1,8 @@
 //! The guardians' door: trajectories, interventions, ceilings, outcomes, and the built-in guardian.
 
+mod built_in;
+mod trajectory;
+
 use serde_json::{Value, json};
 use specwright_shared::phase::Phase;
 use specwright_shared::wire::spec::Launched;
@@ -254,52 +257,6 @@ async fn a_word_that_the_run_was_entrusted_with_is_in_nothing_that_is_said_to_it
 }
 
 #[tokio::test]
-async fn the_trajectory_of_a_long_run_is_bounded_says_what_it_leaves_out_and_shows_the_verdict() {
-    let api = Running::with_waiting_worker().await;
-    let scene = Scene::new(&api).await;
-    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
-    for _ in 0..13 {
-        let mut batch = Vec::new();
-        for number in 0..100 {
-            let said = json!({ "content": excerpt(&format!("step {number}")) });
-            batch.push(worker.event("agent.message", Some(Phase::Explore), said));
-        }
-        worker.report(&batch).await;
-    }
-    let age = 20 * 60_000;
-    let heartbeat = json!({
-        "generation": worker.welcome.generation, "agent_alive": true, "spool_depth": 0,
-        "signals": {
-            "state": "model_turn", "agent_line_age_ms": age, "event_age_ms": age,
-            "operation": { "name": "model", "age_ms": age },
-        },
-    });
-    let path = format!("/api/v1/sandboxes/{}", worker.id);
-    let beat = format!("{path}/heartbeat");
-    assert_eq!(api.request("POST", &beat, &worker.token, Some(&heartbeat)).await.0, 200);
-    let trajectory = until("the verdict is shown", async || {
-        // The duty looks.
-        api.post(&format!("{path}/release"), &json!({})).await;
-        let trajectory = scene.trajectory("").await;
-        (trajectory["verdict"]["verdict"]["kind"] == "stuck").then_some(trajectory)
-    })
-    .await;
-    let fact = &trajectory["verdict"]["verdict"]["evidence"][0];
-    assert_eq!((&fact["limit_ms"], fact["age_ms"].is_u64()), (&json!(900_000), true), "{fact}");
-    // 1,300 events: the newest 768, in whole blocks of 256.
-    assert_eq!(trajectory["begins"], 513);
-    assert!(trajectory.to_string().len() <= specwright_shared::trajectory::MAX_BYTES);
-    let left_out = trajectory["left_out_to"].as_u64().unwrap();
-    let first = trajectory["steps"][0]["seq"].as_u64().unwrap();
-    assert!(left_out >= 512 && first > left_out, "{left_out} {first}");
-    let behind = scene.trajectory("?since=100").await;
-    assert_eq!(behind["left_out_to"], left_out, "there were steps behind the cursor");
-    let near = scene.trajectory(&format!("?since={left_out}")).await;
-    assert_eq!((near.get("left_out_to"), &near["steps"]), (None, &trajectory["steps"]));
-    api.end().await;
-}
-
-#[tokio::test]
 async fn each_kind_becomes_what_steers_a_run() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
@@ -380,94 +337,5 @@ async fn a_guardians_token_intervenes_and_does_nothing_else_and_a_readers_does_n
     assert_eq!((status, &made["by"]), (201, &json!("ada")));
     // Whoever comes next is held to the same bounds.
     assert_eq!(scene.post(&ada, Some("k-2"), &nudge()).await.0, 429);
-    api.end().await;
-}
-
-#[tokio::test]
-async fn a_trajectory_has_the_same_bytes_until_something_happens() {
-    let api = Running::with_waiting_worker().await;
-    let scene = Scene::new(&api).await;
-    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
-    let started = json!({
-        "title": "t", "phases": ["explore"], "agent": "claude", "model": null, "worker_version": "1",
-        "commit": null, "max_attempts": 3, "phase_timeout_secs": 9, "max_budget_usd": 2.5,
-        "rehearsal": false,
-    });
-    let started = worker.event("spec.execution_started", None, started);
-    let phase = Some(Phase::Explore);
-    let begun = worker.event("spec.phase_started", phase, json!({ "max_attempts": 3 }));
-    worker.report(&[started, begun]).await;
-    for _ in 0..3 {
-        call(&mut worker, "make", true, "no rule").await;
-    }
-    let trajectory = scene.trajectory("").await;
-    assert_eq!(trajectory["goal"], "Limit each client to 100 requests a minute");
-    assert_eq!(trajectory["plan"][0]["status"], "running");
-    assert_eq!(trajectory["spend"]["budget_usd"], 2.5);
-    assert_eq!(trajectory["errors"][0]["times"], 3);
-    let steps = trajectory["steps"].as_array().unwrap();
-    assert!(
-        steps.last().unwrap()["text"].as_str().unwrap().contains("error, 3 times"),
-        "{steps:?}"
-    );
-
-    let url = format!("{}/api/v1/sandboxes/{}/trajectory", api.base, worker.id);
-    let ask = async |etag: &str| {
-        let request = api.http.get(&url).bearer_auth(OWNER_TOKEN).header("if-none-match", etag);
-        let answer = request.send().await.unwrap();
-        let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
-        (answer.status().as_u16(), etag)
-    };
-    let (status, etag) = ask("\"none\"").await;
-    assert_eq!(status, 200);
-    assert_eq!(ask(&etag).await, (304, etag.clone()), "nothing has happened");
-    let next = trajectory["next"].as_str().unwrap();
-    assert_eq!(scene.trajectory(&format!("?since={next}")).await["steps"], json!([]));
-    call(&mut worker, "ls", false, "src").await;
-    assert_eq!(ask(&etag).await.0, 200);
-    let newer = scene.trajectory(&format!("?since={next}")).await;
-    assert_eq!(newer["steps"].as_array().unwrap().len(), 1);
-    assert!(newer["steps"][0]["text"].as_str().unwrap().contains("Bash ls -> ok"), "{newer}");
-    assert_eq!(scene.intervene("k", &nudge()).await.0, 201);
-    assert_eq!(scene.trajectory("").await["interventions"][0]["receipt"], "queued");
-    let (status, _) = api.get(&format!("/api/v1/sandboxes/{}/trajectory?since=x", worker.id)).await;
-    assert_eq!(status, 422);
-    api.end().await;
-}
-
-#[tokio::test]
-async fn the_built_in_guardian_nudges_a_loop_once_through_the_same_door() {
-    let api = Running::with_waiting_worker().await;
-    let scene = Scene::new(&api).await;
-    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
-    for _ in 0..6 {
-        call(&mut worker, "make", false, "nothing to do").await;
-    }
-    scene.settings(&json!({ "on": true, "observe_s": 1, "gap_s": 0 })).await;
-    let made = until("the built-in guardian intervenes", async || {
-        scene.events("guardian.intervened").await.first().cloned()
-    })
-    .await;
-    assert_eq!(
-        (&made["data"]["kind"], &made["data"]["by"]),
-        (&json!("nudge"), &json!("built-in guardian"))
-    );
-    let (_, page) = api.get(&scene.path).await;
-    let text = page["items"][0]["message"]["text"].as_str().unwrap().to_owned();
-    assert!(text.contains("6 times: Bash make"), "{text}");
-    assert_eq!(scene.judged().await["assessment"]["outcome"], "no_effect", "it was never seen");
-    // What it saw before is no reason for another one.
-    scene.settings(&json!({ "on": true, "observe_s": 1, "gap_s": 0 })).await;
-    for _ in 0..6 {
-        call(&mut worker, "make", false, "nothing to do").await;
-    }
-    scene.settings(&json!({ "on": true, "observe_s": 1, "gap_s": 0 })).await;
-    let kinds = until("it goes one step further", async || {
-        let events = scene.events("guardian.intervened").await;
-        let kinds: Vec<Value> = events.iter().map(|event| event["data"]["kind"].clone()).collect();
-        (kinds.len() > 1).then_some(kinds)
-    })
-    .await;
-    assert_eq!(kinds, ["nudge", "interrupt"]);
     api.end().await;
 }

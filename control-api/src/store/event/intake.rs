@@ -105,35 +105,29 @@ pub(crate) struct Raised {
     pub(crate) sandboxes: BTreeMap<SandboxId, (u64, i64)>,
 }
 
-/// What something has cost with what is new of it. A cost that nobody ever had stays at the most that can
-/// be kept: the engines would refuse the sum, or make another kind of number of it, and whoever goes
-/// together with it would have to go alone.
-fn with_new_cost(table: &str) -> String {
+/// Raises what counts up in a table, and says when, from rows `new (id, counted, cost)`. A cost that nobody
+/// ever had stays at the most that can be kept: the engines would refuse the sum, or make another kind of
+/// number of it, and whoever goes together with it would have to go alone.
+fn raise(table: &str, counter: &str, moment: &str, rows: &str) -> String {
     format!(
-        "CASE WHEN {table}.cost_micro_usd > {most} - new.cost THEN {most}
-              ELSE {table}.cost_micro_usd + new.cost END",
+        "UPDATE {table}
+        SET {counter} = new.counted, {moment},
+            cost_micro_usd = CASE WHEN {table}.cost_micro_usd > {most} - new.cost THEN {most}
+                                  ELSE {table}.cost_micro_usd + new.cost END
+        FROM {rows}
+        WHERE {table}.id = new.id",
         most = i64::MAX
     )
 }
 
 static RAISE_SPECS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE specs
-        SET events = new.events, cost_micro_usd = {}, updated_at = $1
-        FROM UNNEST($15, $16, $17) AS new (id, events, cost)
-        WHERE specs.id = new.id",
-        with_new_cost("specs")
-    )
+    let rows = "UNNEST($15, $16, $17) AS new (id, counted, cost)";
+    raise("specs", "events", "updated_at = $1", rows)
 });
 
 static RAISE_SANDBOXES: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE sandboxes
-        SET acked_seq = new.acked, cost_micro_usd = {}, lease_expires_at = $14
-        FROM UNNEST($18, $19, $20) AS new (id, acked, cost)
-        WHERE sandboxes.id = new.id",
-        with_new_cost("sandboxes")
-    )
+    let rows = "UNNEST($18, $19, $20) AS new (id, counted, cost)";
+    raise("sandboxes", "acked_seq", "lease_expires_at = $14", rows)
 });
 
 /// Everything in one statement: each costs a way to the server and back, and who waits for a commit
@@ -175,27 +169,15 @@ static ENTER_IF_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-static RAISE_SPECS_SQLITE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE specs
-    SET events = new.events, cost_micro_usd = {}, updated_at = $1
-    FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS events, value ->> 2 AS cost
-          FROM json_each($2)) AS new
-    WHERE specs.id = new.id",
-        with_new_cost("specs")
-    )
-});
+const ROWS_SQLITE: &str = "
+    (SELECT unhex(value ->> 0) AS id, value ->> 1 AS counted, value ->> 2 AS cost
+     FROM json_each($2)) AS new";
 
-static RAISE_SANDBOXES_SQLITE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE sandboxes
-    SET acked_seq = new.acked, cost_micro_usd = {}, lease_expires_at = $1
-    FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS acked, value ->> 2 AS cost
-          FROM json_each($2)) AS new
-    WHERE sandboxes.id = new.id",
-        with_new_cost("sandboxes")
-    )
-});
+static RAISE_SPECS_SQLITE: LazyLock<String> =
+    LazyLock::new(|| raise("specs", "events", "updated_at = $1", ROWS_SQLITE));
+
+static RAISE_SANDBOXES_SQLITE: LazyLock<String> =
+    LazyLock::new(|| raise("sandboxes", "acked_seq", "lease_expires_at = $1", ROWS_SQLITE));
 
 /// Stores events behind the newest ones of their specs, in order and without a hole, and what is raised
 /// by them; tells who waits for them. The caller holds the locks of all.

@@ -11,12 +11,10 @@ mod raw;
 mod replicas;
 mod subscriber;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::database::Database;
 use crate::figure::{Figure, percentile};
@@ -24,7 +22,7 @@ use crate::fleet::seats::Table;
 use crate::fleet::server::{Server, load_average};
 use crate::fleet::worker::{Load, Worker};
 use crate::fleet::{all_work, astray, template};
-use subscriber::Subscriber;
+use subscriber::{Subscriber, all_seen};
 
 const WORKERS: usize = 50;
 /// Between two events of one worker: 1,000 a second from all.
@@ -154,16 +152,11 @@ async fn watch(database: &Database, workers: usize, lasts: Duration) -> Result<W
     let worked = all_work(ready, load).await?;
     let cores = (server.cpu_seconds()? - cpu) / load.begins.elapsed().as_secs_f64();
     let load = load_average();
-    let acked: HashMap<Uuid, u64> = worked.iter().map(|one| (one.sandbox, one.acked)).collect();
-    let events: u64 = acked.values().sum();
+    let events: u64 = worked.iter().map(|one| one.acked).sum();
     let mut astray = astray(&worked, &table).await?;
-    let mut took_ms = Vec::new();
-    for (seat, subscriber) in seats.iter().zip(subscribers) {
-        let expected = acked.get(&seat.sandbox).copied().unwrap_or_default();
-        let seen = subscriber.until(expected).await?;
-        astray += seen.disorder + (seen.took_ms.len() as u64).abs_diff(expected);
-        took_ms.extend(seen.took_ms);
-    }
+    let seen = all_seen(&worked, &seats, subscribers).await?;
+    astray += seen.disorder;
+    let took_ms = seen.took_ms;
     let of_all = of_all.until(events).await?;
     astray += of_all.disorder + (of_all.took_ms.len() as u64).abs_diff(events);
     let raw_ms = raw::commits(&table, &seats).await?;

@@ -65,10 +65,12 @@ pub(crate) async fn figures(url: Option<String>, rows: u32) -> Result<Vec<Figure
         None => Database::postgres()?.context("the second PostgreSQL")?,
     };
     ensure!(!grown.is_sqlite(), "this is measured on PostgreSQL");
-    let (mut empty, mut grown) = (Side::start(&empty).await?, Side::start(&grown).await?);
+    let grown = Ground::start(&grown).await?;
     let began = Instant::now();
     grow(&grown.table, rows).await?;
     let filled_in = began.elapsed().as_secs();
+    // Only now: a worker that says nothing while a table is filled is lost by then.
+    let (mut empty, mut grown) = (Ground::start(&empty).await?.side().await?, grown.side().await?);
     // One turn each that does not count.
     empty.turn().await?;
     grown.turn().await?;
@@ -108,17 +110,27 @@ async fn grow_by(table: &Table, sql: &str, from: u32, to: u32) -> Result<()> {
     execute(table, written(table, &sql)?).await
 }
 
-/// A control API on a database of its own, and those who send to it.
+/// A control API on a database of its own.
+struct Ground {
+    server: Server,
+    table: Table,
+}
+
+/// The same, and those who send to it.
 struct Side {
     server: Server,
     table: Table,
     workers: Vec<Sender>,
 }
 
-impl Side {
+impl Ground {
     async fn start(database: &Database) -> Result<Self> {
         let server = Server::start(&database.url).await?;
-        let table = Table::open(database).await?;
+        Ok(Self { server, table: Table::open(database).await? })
+    }
+
+    async fn side(self) -> Result<Side> {
+        let Self { server, table } = self;
         let seats = table.seats(template(server.address).await?, WORKERS).await?;
         let mut workers = Vec::new();
         for seat in seats {
@@ -132,9 +144,11 @@ impl Side {
             let path = format!("{path}/events");
             workers.push(Sender { connection, path, generation, acked: 0 });
         }
-        Ok(Self { server, table, workers })
+        Ok(Side { server, table, workers })
     }
+}
 
+impl Side {
     /// All send at once, each its next batch when the last one was taken; events a second.
     async fn turn(&mut self) -> Result<f64> {
         let began = Instant::now();

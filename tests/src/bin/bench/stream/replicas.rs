@@ -1,14 +1,12 @@
 //! Between replicas: three control APIs on one PostgreSQL. Workers report to one, and who watches their
 //! specs is connected to the two others.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::subscriber::Subscriber;
+use super::subscriber::{Subscriber, all_seen};
 use super::{BEATS, EVERY, LEAD};
 use crate::database::Database;
 use crate::figure::{Figure, percentile};
@@ -71,15 +69,8 @@ pub(super) async fn between(
     let load = Load { begins: Instant::now() + LEAD, lasts, every: EVERY, beats: BEATS };
     let worked = all_work(ready, load).await?;
     let load = load_average();
-    let acked: HashMap<Uuid, u64> = worked.iter().map(|one| (one.sandbox, one.acked)).collect();
-    let mut astray = astray(&worked, &table).await?;
-    let mut took_ms = Vec::new();
-    for (seat, subscriber) in seats.iter().zip(subscribers) {
-        let expected = acked.get(&seat.sandbox).copied().unwrap_or_default();
-        let seen = subscriber.until(expected).await?;
-        astray += seen.disorder + (seen.took_ms.len() as u64).abs_diff(expected);
-        took_ms.extend(seen.took_ms);
-    }
+    let seen = all_seen(&worked, &seats, subscribers).await?;
+    let (took_ms, astray) = (seen.took_ms, astray(&worked, &table).await? + seen.disorder);
     table.close().await;
     for server in others.into_iter().chain([one]) {
         server.end().await;

@@ -13,8 +13,9 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::fleet::http::Connection;
+use crate::fleet::seats::Seat;
 use crate::fleet::server::TOKEN;
-use crate::fleet::worker::micros_of_the_clock;
+use crate::fleet::worker::{Worked, micros_of_the_clock};
 
 /// How long the last events are waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +80,24 @@ impl Subscriber {
         // What is missing now is counted as lost.
         Ok(self.seen.borrow().clone())
     }
+}
+
+/// What those saw who each watch the spec of one seat; an event that one did not see, or saw twice, counts
+/// as disorder.
+pub(super) async fn all_seen(
+    worked: &[Worked],
+    seats: &[Seat],
+    subscribers: Vec<Subscriber>,
+) -> Result<Seen> {
+    let acked: HashMap<Uuid, u64> = worked.iter().map(|one| (one.sandbox, one.acked)).collect();
+    let mut all = Seen::default();
+    for (seat, subscriber) in seats.iter().zip(subscribers) {
+        let expected = acked.get(&seat.sandbox).copied().unwrap_or_default();
+        let seen = subscriber.until(expected).await?;
+        all.disorder += seen.disorder + (seen.took_ms.len() as u64).abs_diff(expected);
+        all.took_ms.extend(seen.took_ms);
+    }
+    Ok(all)
 }
 
 impl Seen {
