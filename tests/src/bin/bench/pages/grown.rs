@@ -114,6 +114,8 @@ async fn grow_by(table: &Table, sql: &str, from: u32, to: u32) -> Result<()> {
 struct Ground {
     server: Server,
     table: Table,
+    /// A spec in a project, like which all are made.
+    template: Uuid,
 }
 
 /// The same, and those who send to it.
@@ -126,12 +128,13 @@ struct Side {
 impl Ground {
     async fn start(database: &Database) -> Result<Self> {
         let server = Server::start(&database.url).await?;
-        Ok(Self { server, table: Table::open(database).await? })
+        let template = template(server.address).await?;
+        Ok(Self { server, table: Table::open(database).await?, template })
     }
 
     async fn side(self) -> Result<Side> {
-        let Self { server, table } = self;
-        let seats = table.seats(template(server.address).await?, WORKERS).await?;
+        let Self { server, table, template } = self;
+        let seats = table.seats(template, WORKERS).await?;
         let mut workers = Vec::new();
         for seat in seats {
             let mut connection = Connection::open(server.address, &seat.token).await?;
