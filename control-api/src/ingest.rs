@@ -131,6 +131,9 @@ pub(crate) struct Taken {
     pub(crate) ack: Ack,
     /// Whose events these are.
     pub(crate) spec: SpecId,
+    /// SHA-256 of the token that opens the sandbox, as it stood when this was taken in; `None` where that
+    /// was not looked at.
+    pub(crate) token: Option<[u8; 32]>,
 }
 
 /// Takes in what workers report to one control API.
@@ -147,7 +150,7 @@ impl Intake {
     }
 
     /// A worker begins to report, and its run stands here: what it brings first needs not to be asked for.
-    pub(crate) fn begins(&self, run: &Run, generation: u64) {
+    pub(crate) fn begins(&self, run: &Run, generation: u64, token: [u8; 32]) {
         self.groups.believe(Standing {
             sandbox: run.sandbox.id,
             spec: run.spec.id,
@@ -156,6 +159,7 @@ impl Intake {
             acked: run.sandbox.acked_seq,
             events: run.spec.events,
             trace: run.sandbox.traceparent.map(|context| context.trace),
+            token,
         });
     }
 

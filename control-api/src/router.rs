@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +38,10 @@ pub(crate) fn build(app: App) -> Router {
         .with_state(app)
 }
 
+/// What a request may take beside its handler: what a crash left is settled first (10 s at most), and a
+/// token is looked up and a deed noted, also by a database that does not answer.
+const AROUND: Duration = Duration::from_secs(15);
+
 /// What holds for the handler of a route.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
@@ -52,14 +57,20 @@ async fn front(request: Request, next: Next) -> Response {
 /// What a request for a route passes. Who may not come in waits for nothing.
 async fn door(
     State((gate, bounds)): State<(Gate, Bounds)>,
-    parameters: RawPathParams,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
     let handler = move |request| in_bounds(bounds, request, next);
     let counted = gate.clone();
-    metrics::counted(&counted, request, |request| auth::guard(gate, parameters, request, handler))
-        .await
+    let guarded = async |request| {
+        let parameters = match parameters {
+            Ok(parameters) => parameters,
+            Err(unreadable) => return unreadable.into_response(),
+        };
+        in_time(bounds.time_max + AROUND, auth::guard(gate, parameters, request, handler)).await
+    };
+    metrics::counted(&counted, request, guarded).await
 }
 
 /// How many headers an answer is given on its way out: those below, its id and trace, what its token has
@@ -93,17 +104,21 @@ async fn secured(answer: impl Future<Output = Response>) -> Response {
 async fn in_bounds(bounds: Bounds, mut request: Request, next: Next) -> Response {
     let Bounds { body_max, time_max } = bounds;
     DefaultBodyLimit::max(body_max).apply(&mut request);
-    let mut response = match tokio::time::timeout(time_max, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Answer(Problem::new(
-            ProblemType::TimedOut,
-            format!("It took longer than {} seconds; try again.", time_max.as_secs()),
-        ))
-        .into_response(),
-    };
+    let mut response = in_time(time_max, next.run(request)).await;
     // At once, not step by step.
     response.headers_mut().reserve(HEADERS);
     response
+}
+
+async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(response) => response,
+        Err(_) => Answer(Problem::new(
+            ProblemType::TimedOut,
+            format!("It took longer than {} seconds; try again.", limit.as_secs()),
+        ))
+        .into_response(),
+    }
 }
 
 async fn no_such_path() -> Response {
@@ -124,4 +139,25 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
     tracing::error!(panic = what, "a handler panicked");
     let detail = "The log of the control API says more.";
     Answer(Problem::new(ProblemType::Internal, detail)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_like_every_other_mistake_of_ours() {
+        let response = secured(async { panic!("a handler's") }).await;
+        assert_eq!(response.status().as_u16(), ProblemType::Internal.status());
+        assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY");
+    }
+
+    #[tokio::test]
+    async fn who_is_kept_waiting_by_whatever_it_is_is_told_so() {
+        let never = std::future::pending();
+        let response = in_time(Duration::from_millis(20), never).await;
+        assert_eq!(response.status().as_u16(), ProblemType::TimedOut.status());
+        let longest = routes::table().iter().map(|route| route.time_max).max().unwrap();
+        assert!(longest + AROUND <= Duration::from_secs(60), "proxies hang up then");
+    }
 }

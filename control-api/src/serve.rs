@@ -31,9 +31,10 @@ use crate::sandboxes::salvage::Salvages;
 use crate::store::{self, Store, StoreError};
 use crate::{auth, reconcile, router};
 
-/// How long open requests may take to finish at shutdown. With all that comes behind, a stop takes less
-/// than 10 seconds, after which some supervisors kill.
-const FINISH: Duration = Duration::from_secs(8);
+/// How long open requests may take to finish at shutdown. With all that comes behind, here and in the
+/// program around (the last spans go to their collector), a stop takes less than 10 seconds, after which
+/// some supervisors kill.
+const FINISH: Duration = Duration::from_secs(6);
 /// How long the tasks that they leave may take then: what was cut off ends at once, or it hangs.
 const BEHIND: Duration = Duration::from_secs(1);
 /// How long the database may take to be closed: nothing is lost when it is not.

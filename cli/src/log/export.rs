@@ -30,7 +30,8 @@ const OURS: &str = "specwright_control_api";
 const NAME: &str = "specwright";
 /// What the collector's library calls a service without a name; it adds the program's.
 const NAMELESS: &str = "unknown_service";
-/// How long the last spans may take at the end: a graceful stop is over in ten seconds.
+/// How long the last spans may take at the end: a graceful stop is over in ten seconds, of which the
+/// control API takes up to 7.5 (`control-api/src/serve.rs`).
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// The most bytes of a collector's answer, which is a few counts.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;

@@ -1,11 +1,11 @@
-//! Sandboxes whose tokens were looked up a moment ago, or whose workers were heard by the database a
-//! moment ago: who reports all the time is not looked up all the time.
+//! Sandboxes whose tokens were looked up a moment ago: who reports all the time is not looked up all the
+//! time.
 //!
 //! What holds: a token that no longer opens its sandbox is taken for [`KEPT`] at most, and only where
 //! the transaction looks again whose turn it is: events and heartbeats of an older generation are refused.
-//! That one was taken in, of a sandbox that has not ended, is as good as a look-up: who replaces the token
-//! of a sandbox that has workers raises its generation. Only tokens that opened a sandbox are kept. The
-//! clock is an argument.
+//! Events that were taken in, of a sandbox that has not ended, are as good as a look-up where the statement
+//! that took them in found this very token. Only tokens that opened a sandbox are kept. The clock is an
+//! argument.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -38,8 +38,8 @@ impl KnownSandboxes {
         is_fresh(*at, now).then_some(*sandbox)
     }
 
-    /// The token with this hash was looked up, or what came with it was taken in for a sandbox that has
-    /// not ended, beginning at `at`: it opens this sandbox.
+    /// The token with this hash was looked up, or found by what took in, beginning at `at`: it opens this
+    /// sandbox.
     pub(crate) fn keep(&self, hash: [u8; 32], sandbox: SandboxId, at: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT_MAX && !known.contains_key(&hash) {

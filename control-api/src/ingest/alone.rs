@@ -29,7 +29,7 @@ pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, Inge
         let ended = run.sandbox.state == SandboxState::Ended;
         // What it was taken in with may still be under way to the disk, in this very transaction.
         write.commit().await?;
-        return Ok(Taken { ack: Ack { acked, ended }, spec });
+        return Ok(Taken { ack: Ack { acked, ended }, spec, token: None });
     };
     let acked = last.event.seq;
     for checked in fresh {
@@ -42,7 +42,7 @@ pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, Inge
     run.save(&mut write).await?;
     write.commit().await?;
     let ended = run.sandbox.state == SandboxState::Ended;
-    Ok(Taken { ack: Ack { acked, ended }, spec })
+    Ok(Taken { ack: Ack { acked, ended }, spec, token: None })
 }
 
 async fn take_one(write: &mut Write, run: &mut Run, checked: &Checked) -> Result<(), Refusal> {

@@ -324,6 +324,6 @@ impl Counted {
             self.lease_expires_at = self.lease_expires_at.max(arrived.now.plus(arrived.lease));
         }
         let ack = Ack { acked: standing.acked, ended: standing.ended };
-        Some(Ok(Taken { ack, spec }))
+        Some(Ok(Taken { ack, spec, token: Some(standing.token) }))
     }
 }

@@ -128,8 +128,11 @@ fn of_sandboxes(sandboxes: &[store::gauges::Living], registry: &mut Registry) {
     let mut verdicts: BTreeMap<&str, i64> = BTreeMap::new();
     let spool = Family::<OfSandbox, Value>::default();
     let spent = Family::<OfSandbox, Value>::default();
+    let (mut spooled, mut spent_by_all) = (0, 0);
     for sandbox in sandboxes {
         *verdicts.entry(sandbox.verdict.as_deref().unwrap_or("none")).or_default() += 1;
+        spooled += sandbox.spool_depth;
+        spent_by_all += sandbox.cost_micro_usd;
     }
     for sandbox in sandboxes.iter().take(SANDBOXES_MAX) {
         let labels =
@@ -148,4 +151,13 @@ fn of_sandboxes(sandboxes: &[store::gauges::Living], registry: &mut Registry) {
         spool,
     );
     registry.register("sandbox_spent_usd", "What a living sandbox has spent", spent);
+    let sum = |value: f64| {
+        let gauge = Value::default();
+        gauge.set(value);
+        gauge
+    };
+    let help = "Events in the spools of all living sandboxes that are not acknowledged";
+    registry.register("sandboxes_spool_events", help, sum(spooled as f64));
+    let help = "What all living sandboxes have spent";
+    registry.register("sandboxes_spent_usd", help, sum(spent_by_all as f64 / 1e6));
 }

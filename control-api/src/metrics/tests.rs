@@ -65,6 +65,8 @@ async fn the_numbers_move_with_what_happens() {
         (routed(409), 1.0),
         (format!("specwright_sandbox_spool_events{sandbox}"), 7.0),
         (format!("specwright_sandbox_spent_usd{sandbox}"), 0.0),
+        ("specwright_sandboxes_spool_events".to_owned(), 7.0),
+        ("specwright_sandboxes_spent_usd".to_owned(), 0.0),
     ] {
         assert_eq!(after.get(&name), Some(&value), "{name} in {after:#?}");
     }

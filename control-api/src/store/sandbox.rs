@@ -262,8 +262,7 @@ pub(crate) async fn set_generation(
 }
 
 /// Claims the delivery of what was left in a sandbox's place, as a further try: from now on this token
-/// opens the sandbox, and no older one. Nothing that an older worker brings is taken in any more, also
-/// where its token is not looked up.
+/// opens the sandbox, and no older one.
 pub(crate) async fn claim_salvage(
     write: &mut Write,
     id: SandboxId,
@@ -273,8 +272,7 @@ pub(crate) async fn claim_salvage(
     write
         .query(
             "UPDATE sandboxes
-             SET salvages = salvages + 1, salvage_claim = $2, token_hash = $3,
-                 generation = generation + 1
+             SET salvages = salvages + 1, salvage_claim = $2, token_hash = $3
              WHERE id = $1",
         )
         .bind(id.0)

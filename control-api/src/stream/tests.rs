@@ -173,7 +173,6 @@ async fn three_replicas() -> Option<(PostgresServer, [Running; 3])> {
 #[tokio::test]
 async fn what_one_replica_takes_another_one_streams() {
     let Some((_server, [one, two, three])) = three_replicas().await else {
-        eprintln!("NOT run: this machine has no PostgreSQL");
         return;
     };
     let launched = one.launch(json!({})).await;

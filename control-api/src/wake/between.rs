@@ -93,13 +93,19 @@ async fn tell(app: App, own: Uuid) {
     }
 }
 
+/// So many that could not be told are kept: with more, who waits finds it by looking.
+const UNTOLD_MAX: usize = 10_000;
+
 /// Tells what was committed here and not told yet. What cannot be told goes with the next commit's; when
 /// the database was away, everybody looks by themselves besides.
 async fn tell_rest(store: &Store, own: Uuid) {
     let about = std::mem::take(&mut *store.wakes.untold());
     if let Err(error) = store::news::tell(store, own, &about).await {
         tracing::warn!(error = chain(&error), "other replicas were not told of a commit");
-        store.wakes.untold().extend(about);
+        let mut untold = store.wakes.untold();
+        if untold.len() + about.len() <= UNTOLD_MAX {
+            untold.extend(about);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use specwright_shared::phase::Phase;
-use specwright_tests::messages_api::{Answer, Block, MessagesApi, Playbook};
+use specwright_tests::messages_api::{MessagesApi, Playbook};
 use specwright_tests::repository::Repository;
 use specwright_tests::sample;
 use specwright_tests::system::{Running, System};

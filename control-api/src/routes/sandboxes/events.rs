@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::{Brought, Class, TooFast};
 use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
-use crate::ingest::IngestError;
+use crate::ingest::{IngestError, Taken};
 use crate::problem::{Refusal, chain, impl_answer};
 
 impl Refusal for IngestError {
@@ -95,8 +95,9 @@ pub(crate) async fn handler(
     let events = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
     let taken = take(&app, id, batch, events).await;
     match &taken {
-        Ok(ack) => {
-            if !ack.ended {
+        Ok(taken) => {
+            // As good as a look-up: this token still opens the sandbox.
+            if !taken.ack.ended && taken.token == Some(token) {
                 app.known_sandboxes.keep(token, id, begin);
             }
             app.metrics.batch_taken(events);
@@ -113,12 +114,11 @@ pub(crate) async fn handler(
             app.metrics.batch_refused(error.kind());
         }
     }
-    taken.map(Json)
+    taken.map(|taken| Json(taken.ack))
 }
 
-async fn take(app: &App, id: SandboxId, batch: Batch, events: u32) -> Result<Ack, EventsError> {
+async fn take(app: &App, id: SandboxId, batch: Batch, events: u32) -> Result<Taken, EventsError> {
     app.limiter.take(Class::Events, id.0, events, Instant::now())?;
     let redactor = app.redactors.of(app, id, batch.generation).await?;
-    let taken = app.intake.take(&redactor, id, batch, app.now(), app.lease).await?;
-    Ok(taken.ack)
+    Ok(app.intake.take(&redactor, id, batch, app.now(), app.lease).await?)
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use specwright_shared::id::SandboxId;
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, SandboxState};
+use specwright_shared::time::Timestamp;
 use specwright_shared::wire::PROTOCOL;
 use specwright_shared::wire::problem::ProblemType;
 use specwright_shared::wire::sandbox::{Hello, Job, SpecJob, Welcome};
@@ -67,6 +68,11 @@ pub(crate) async fn handler(
     let now = app.now();
     let mut write = app.store.write().await?;
     let run = Run::lock(&mut write, id, now).await?.ok_or(HelloError::NotFound(id))?;
+    // Once more, now that nobody can replace it: what was looked up at the door may be long ago.
+    let whenever_it_ended = Timestamp::from_micros(0);
+    if store::sandbox::by_token(&mut write, &token, whenever_it_ended).await? != Some(id) {
+        return Err(HelloError::Overtaken);
+    }
     let generation = if run.sandbox.boot_id == Some(hello.boot_id) {
         run.sandbox.generation
     } else {
@@ -93,7 +99,7 @@ pub(crate) async fn handler(
         }
     };
     write.commit().await?;
-    app.intake.begins(&run, generation);
+    app.intake.begins(&run, generation, token);
     if run.sandbox.state != SandboxState::Ended {
         app.known_sandboxes.keep(token, id, begin);
     }

@@ -318,6 +318,30 @@ async fn each_kind_becomes_what_steers_a_run() {
 }
 
 #[tokio::test]
+async fn whom_a_person_holds_is_told_things_and_nothing_is_taken_from_him() {
+    let api = Running::with_waiting_worker().await;
+    let scene = Scene::new(&api).await;
+    let path = format!("/api/v1/sandboxes/{}", scene.launched.sandbox_id);
+    let until = specwright_shared::time::Timestamp::from(std::time::SystemTime::now())
+        .plus(std::time::Duration::from_secs(60));
+    let hold = json!({ "until": until, "reason": "I look." });
+    assert_eq!(api.post(&format!("{path}/hold"), &hold).await.0, 200);
+    for kind in ["interrupt", "redirect", "park", "stop"] {
+        let mut asked = json!({ "kind": kind, "reason": "Because.", "evidence": "x" });
+        if kind == "redirect" {
+            asked["message"] = json!("Read the docs.");
+        }
+        let (status, _, problem) = scene.intervene(kind, &asked).await;
+        assert_eq!(status, 409, "{kind}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("owner holds"), "{problem}");
+    }
+    assert_eq!(scene.intervene("nudge", &nudge()).await.0, 201);
+    let (_, page) = api.get(&scene.path).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+    api.end().await;
+}
+
+#[tokio::test]
 async fn a_guardians_token_intervenes_and_does_nothing_else_and_a_readers_does_not() {
     let api = Running::with_waiting_worker().await;
     let ada = user(&api, "ada").await;

@@ -51,7 +51,6 @@ async fn on_a_file_it_is_ready_when_the_schema_has_all_that_it_needs() {
 #[tokio::test]
 async fn on_a_server_it_is_ready_when_the_schema_has_all_that_it_needs() {
     let Some(server) = PostgresServer::start() else {
-        eprintln!("skipped: this machine has no PostgreSQL");
         return;
     };
     follows_its_schema(Running::on(server.address()).await).await;
@@ -60,7 +59,6 @@ async fn on_a_server_it_is_ready_when_the_schema_has_all_that_it_needs() {
 #[tokio::test]
 async fn without_its_database_it_is_alive_and_not_ready() {
     let Some(server) = PostgresServer::start() else {
-        eprintln!("skipped: this machine has no PostgreSQL");
         return;
     };
     let api = Running::on(server.address()).await;

@@ -184,7 +184,9 @@ async fn a_request_and_a_task_that_never_end_do_not_hold_up_a_stop() {
 
 #[test]
 fn a_stop_takes_less_than_ten_seconds_whatever_hangs() {
-    let all = super::super::FINISH + super::super::BEHIND + super::super::CLOSE;
+    // What the program around may take then: `FLUSH_MAX` in `cli/src/log/export.rs`.
+    const AROUND: Duration = Duration::from_secs(2);
+    let all = super::super::FINISH + super::super::BEHIND + super::super::CLOSE + AROUND;
     assert!(all < Duration::from_secs(10), "{all:?}");
 }
 

@@ -15,6 +15,7 @@ use crate::store::event::Recorded;
 use crate::store::event::intake::{self, Raised, Standing};
 use crate::store::event::log::Log;
 use crate::store::postgres_server::PostgresServer;
+use crate::store::sandbox::SalvageClaim;
 use crate::store::{Session, Store, Write, sandbox, spec};
 
 pub(super) async fn what_is_kept_of_many(store: &Store) {
@@ -25,6 +26,7 @@ pub(super) async fn what_is_kept_of_many(store: &Store) {
     who_does_not_stand_as_believed_is_left_out(store).await;
     what_is_taken_in_on_belief_is_what_is_true(store).await;
     heartbeats_between_groups_change_nothing_of_them(store).await;
+    a_token_that_was_replaced_is_found_by_nothing_that_is_taken_in(store).await;
 }
 
 /// A sandbox to which a generation was handed out.
@@ -334,6 +336,24 @@ async fn heartbeats_between_groups_change_nothing_of_them(store: &Store) {
     }
 }
 
+/// What it was taken in with is as good as looked up only as long as it is the sandbox's.
+async fn a_token_that_was_replaced_is_found_by_nothing_that_is_taken_in(store: &Store) {
+    let (_, id) = active(store).await;
+    let (intake, knows_nothing) = super::taking_in(store);
+    let take = async |seq| {
+        let batch = Batch { generation: 1, events: vec![said(seq)] };
+        intake.take(&knows_nothing, id, batch, now(), LEASE).await.unwrap().token
+    };
+    let [old, new] = [&*id.to_string(), "new"].map(crate::auth::hash);
+    // Asked for first, then believed.
+    assert_eq!([take(1).await, take(2).await], [Some(old); 2]);
+    let mut write = store.write().await.unwrap();
+    let claim = SalvageClaim { by: json!({}), until: now() };
+    sandbox::claim_salvage(&mut write, id, &claim, &new).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!([take(3).await, take(4).await], [Some(new); 2]);
+}
+
 /// Fills the tables: 10,000 runs of 5 events each.
 const FILL: [&str; 4] = [
     "INSERT INTO specs
@@ -347,7 +367,7 @@ const FILL: [&str; 4] = [
              NULL::sandboxes,
              to_jsonb(sandboxes) || jsonb_build_object(
                  'id', gen_random_uuid(), 'spec_id', specs.id,
-                 'token_hash', '\\x' || md5(specs.id::TEXT))) AS made
+                 'token_hash', '\\x' || md5(specs.id::TEXT) || md5(specs.id::TEXT))) AS made
          WHERE specs.id <> sandboxes.spec_id",
     "INSERT INTO events (spec_id, position, sandbox_id, seq, id, kind, at, received_at, data)
          SELECT spec_id, number, id, number, gen_random_uuid(), 'spec.progress', NOW(), NOW(), '{}'

@@ -137,6 +137,7 @@ async fn calm_verdicts_are_noted_together_and_nobody_is_waited_for(store: &Store
     }
     let mut write = store.write().await.unwrap();
     sandbox::end(&mut write, some[0], Outcome::Lost, None, now()).await.unwrap();
+    // Of the second one an alarm goes on.
     let stuck = verdict(VerdictKind::Stuck);
     let since = Some(after(1));
     liveness::judged(&mut write, some[1], &stuck, None, since, after(1)).await.unwrap();
@@ -159,15 +160,17 @@ async fn calm_verdicts_are_noted_together_and_nobody_is_waited_for(store: &Store
     };
     if matches!(store.engine, Engine::Postgres(_)) {
         let mut write = store.write().await.unwrap();
-        sandbox::lock(&mut write, some[1]).await.unwrap();
-        assert_eq!(note(after(2)).await, expected(2), "who is locked is left out");
-        drop(write);
+        sandbox::lock(&mut write, some[2]).await.unwrap();
+        assert_eq!(note(after(2)).await, expected(3), "who is locked is left out");
+        write.commit().await.unwrap();
     } else {
-        assert_eq!(note(after(2)).await, expected(1));
+        assert_eq!(note(after(2)).await, expected(2));
     }
-    assert_eq!(note(after(3)).await, expected(1), "who has ended is judged no more");
+    assert_eq!(note(after(3)).await, expected(2), "no alarm is ended, who has ended is not judged");
     let mut session = store.read().await.unwrap();
-    for id in &some[1..] {
+    let watched = liveness::find(&mut session, some[1]).await.unwrap().unwrap();
+    assert_eq!((watched.verdict, watched.alarm_since), (Some(VerdictKind::Stuck), since));
+    for id in &some[2..] {
         let newest = liveness::history(&mut session, *id, 1).await.unwrap();
         assert_eq!((newest[0].at, newest[0].verdict.kind), (after(3), VerdictKind::Working));
         let watched = liveness::find(&mut session, *id).await.unwrap().unwrap();
@@ -176,7 +179,7 @@ async fn calm_verdicts_are_noted_together_and_nobody_is_waited_for(store: &Store
     assert!(liveness::history(&mut session, some[0], 9).await.unwrap().is_empty());
     drop(session);
     for second in 0..u64::try_from(liveness::KEPT).unwrap() + 5 {
-        assert_eq!(note(after(10 + second)).await.len(), 3);
+        assert_eq!(note(after(10 + second)).await.len(), 2);
     }
     let mut session = store.read().await.unwrap();
     let all = liveness::history(&mut session, some[2], 9_999).await.unwrap();

@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) events: u64,
     /// Of its run.
     pub(crate) trace: Option<TraceId>,
+    /// SHA-256 of the token that opens it.
+    pub(crate) token: [u8; 32],
 }
 
 #[derive(sqlx::FromRow)]
@@ -43,6 +45,7 @@ struct Row {
     acked_seq: i64,
     events: i64,
     traceparent: Option<String>,
+    token_hash: Vec<u8>,
 }
 
 impl TryFrom<Row> for Standing {
@@ -58,6 +61,10 @@ impl TryFrom<Row> for Standing {
             acked: count(TABLE, row.acked_seq)?,
             events: count(TABLE, row.events)?,
             trace: context.map(|context: TraceContext| context.trace),
+            token: row.token_hash.try_into().map_err(|_| StoreError::Corrupt {
+                table: TABLE,
+                what: "a token's hash has not 32 bytes".to_owned(),
+            })?,
         })
     }
 }
@@ -65,14 +72,14 @@ impl TryFrom<Row> for Standing {
 /// One connection writes: whoever is in this transaction holds every lock.
 const LOCK_SQLITE: &str = "
     SELECT sandboxes.id AS sandbox_id, sandboxes.spec_id, sandboxes.state, sandboxes.generation,
-           sandboxes.acked_seq, specs.events, sandboxes.traceparent
+           sandboxes.acked_seq, specs.events, sandboxes.traceparent, sandboxes.token_hash
     FROM sandboxes
     JOIN specs ON specs.id = sandboxes.spec_id
     WHERE sandboxes.id IN (SELECT unhex(value) FROM json_each($1))";
 
 const LOCK_POSTGRES: &str = "
     SELECT sandboxes.id AS sandbox_id, sandboxes.spec_id, sandboxes.state, sandboxes.generation,
-           sandboxes.acked_seq, specs.events, sandboxes.traceparent
+           sandboxes.acked_seq, specs.events, sandboxes.traceparent, sandboxes.token_hash
     FROM sandboxes
     JOIN specs ON specs.id = sandboxes.spec_id
     WHERE sandboxes.id = ANY($1)
@@ -150,13 +157,15 @@ static ENTER_IF_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH locked AS MATERIALIZED (
             SELECT sandboxes.id, sandboxes.spec_id
-            FROM UNNEST($21, $22, $23, $24, $25) AS believed (id, generation, acked, events, ended)
+            FROM UNNEST($21, $22, $23, $24, $25, $26)
+                     AS believed (id, generation, acked, events, ended, token)
             JOIN sandboxes ON sandboxes.id = believed.id
             JOIN specs ON specs.id = sandboxes.spec_id
             WHERE sandboxes.generation = believed.generation
               AND sandboxes.acked_seq = believed.acked
               AND (sandboxes.state = 'ended') = believed.ended
               AND specs.events = believed.events
+              AND sandboxes.token_hash = believed.token
             FOR NO KEY UPDATE OF specs, sandboxes SKIP LOCKED
         ),
         {BEFORE},
@@ -223,6 +232,7 @@ pub(crate) async fn enter_if(
         .bind_all(believed.iter().map(|one| stored(one.acked)))
         .bind_all(believed.iter().map(|one| stored(one.events)))
         .bind_all(believed.iter().map(|one| one.ended))
+        .bind_all(believed.iter().map(|one| one.token.to_vec()))
         .fetch_all()
         .await?;
     Ok(entered.into_iter().map(|(id,)| SandboxId(id)).collect())

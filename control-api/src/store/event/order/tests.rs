@@ -14,7 +14,6 @@ async fn administer(address: &str, statements: &'static [&'static str]) {
 #[tokio::test]
 async fn a_role_that_may_not_ask_for_the_clusters_number_starts_all_the_same() {
     let Some(server) = PostgresServer::start() else {
-        eprintln!("NOT run: this machine has no PostgreSQL");
         return;
     };
     let address = server.address();
