@@ -28,7 +28,7 @@ pub(crate) use access::{Access, Thing};
 pub(crate) use actor::{About, Actor, Brought, Person};
 pub(crate) use admit::{AuthError, may};
 pub(crate) use guard::{Gate, guard};
-pub(crate) use known::KnownSandboxes;
+pub(crate) use known::{KnownSandboxes, keep_known};
 pub use listen::{ListenRefused, check_listen};
 pub use owner_token::{OwnerToken, OwnerTokenError, owner_token};
 pub(crate) use rate::{Class, Limiter, TooFast};

@@ -79,6 +79,7 @@ pub async fn serve(
     let ends_sandboxes = config.end_sandboxes_on_shutdown;
     let app = open(config, &listener).await?;
     crate::wake::between::start(&app);
+    app.tasks.spawn(auth::keep_known(app.clone()));
     reconcile::start(&app).await;
 
     let router = router::build(app.clone());

@@ -114,7 +114,7 @@ async fn of_sandbox(
 }
 
 /// Sandboxes that ended after this may bring facts now.
-fn late_facts_since(now: Timestamp) -> Timestamp {
+pub(super) fn late_facts_since(now: Timestamp) -> Timestamp {
     let micros = i64::try_from(LATE_FACTS_MAX.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(now.as_micros().saturating_sub(micros))
 }

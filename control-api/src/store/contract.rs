@@ -265,6 +265,9 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     let before = Timestamp::from_micros(ended.as_micros() - 1);
     assert_eq!(sandbox::by_token(&mut session, &hash, before).await.unwrap(), Some(first));
     assert_eq!(sandbox::by_token(&mut session, &[0; 32], before).await.unwrap(), None);
+    let many = sandbox::by_tokens(&mut session, &[hash, [0; 32]], before).await.unwrap();
+    assert_eq!(many, [(hash, first)]);
+    assert!(sandbox::by_tokens(&mut session, &[hash], ended).await.unwrap().is_empty());
     // A token is good for a time after the end of its sandbox, and not for ever.
     assert_eq!(sandbox::by_token(&mut session, &hash, ended).await.unwrap(), None);
     drop(session);

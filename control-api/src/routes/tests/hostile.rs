@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
 use flate2::Compression;
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
 
 use crate::auth::{Rate, Rates};
+use crate::store::Store;
+use crate::store::sandbox::{SalvageClaim, claim_salvage};
 use crate::testing::worker::{Worker, event, token_of};
 use crate::testing::{Running, WAITING_WORKER};
 
@@ -215,5 +217,29 @@ async fn a_cost_beyond_all_money_harms_nobody() {
         let cost = spec["cost_usd"].as_f64().unwrap();
         assert!(status == 200 && (least..=most).contains(&cost), "{spec}");
     }
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_is_refused_soon_however_busily_it_is_brought() {
+    let api = Running::with_waiting_worker().await;
+    let launched = api.launch(json!({})).await;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let said = worker.event("spec.progress", None, json!({ "message": "x" }));
+    worker.report(std::slice::from_ref(&said)).await;
+    let store = Store::open(&api.config.database_url).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let claim = SalvageClaim { by: json!({}), until: SystemTime::now().into() };
+    let new = crate::auth::hash("another");
+    claim_salvage(&mut write, worker.id, &claim, &new).await.unwrap();
+    write.commit().await.unwrap();
+    let replaced = Instant::now();
+    while replaced.elapsed() < Duration::from_secs(5) {
+        let (status, answer) = worker.send(std::slice::from_ref(&said)).await;
+        assert!(matches!(status, 200 | 401), "{status}: {answer}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(worker.send(&[said]).await.0, 401);
+    store.close().await;
     api.end().await;
 }
