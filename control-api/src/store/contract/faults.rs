@@ -206,3 +206,18 @@ pub(super) async fn a_request_without_a_database_is_told_when_to_come_again(
     assert_eq!(newest(ask().await.2), before, "nothing was made in the end");
     api.end().await;
 }
+
+#[tokio::test]
+async fn a_server_that_is_down_is_waited_for_and_given_up_in_the_end() {
+    let Some(server) = PostgresServer::start() else { return };
+    server.stop();
+    let address = server.address();
+    let given_up = Store::open_within(&address, Duration::from_secs(1)).await.unwrap_err();
+    assert!(given_up.to_string().contains("(waited "), "{given_up}");
+    let opening =
+        tokio::spawn(async move { Store::open_within(&address, Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!opening.is_finished(), "it waits");
+    server.start_again();
+    opening.await.unwrap().unwrap().close().await;
+}
