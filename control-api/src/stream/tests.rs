@@ -88,13 +88,16 @@ async fn a_cursor_that_leads_nowhere_is_answered_with_the_one_to_go_on_from() {
         let (_, page) = api.get(&format!("{path}?limit=1")).await;
         page["next"].as_str().unwrap().to_owned()
     };
+    let of_worker = format!("/api/v1/sandboxes/{}/events", launched.sandbox_id);
     let (of_spec, of_all) = (first(&path).await, first(&everywhere).await);
+    let of_sandbox = first(&of_worker).await;
     let store = Store::open(&api.config.database_url).await.unwrap();
     let mut write = store.write().await.unwrap();
     crate::store::event::take_away(&mut write, 2).await;
     write.commit().await.unwrap();
 
-    for (path, cursor) in [(&path, &of_spec), (&everywhere, &of_all)] {
+    let all = [(&path, &of_spec), (&everywhere, &of_all), (&of_worker, &of_sandbox)];
+    for (path, cursor) in all {
         for route in [path.clone(), format!("{path}/stream")] {
             let (status, problem) = api.get(&format!("{route}?after={cursor}")).await;
             assert_eq!((status, &problem["type"]), (410, &json!("cursor-expired")), "{problem}");
