@@ -1,8 +1,9 @@
 //! Batches that wait at the same moment, taken in together: one transaction, a few statements, one
 //! commit for all of them.
 //!
-//! Nobody waits for company: who comes while there is room for another group is taken in at once, with
-//! whoever is there; who comes while there is none goes with the next.
+//! Nobody waits for company where nobody is at work: who comes then is taken in at once. Who comes while
+//! a group is under way goes with the next, which begins when that one is through, or beside it once
+//! enough waits ([`WORTH_ANOTHER_BYTES`]).
 //!
 //! What holds: only batches that change nothing but the log and what counts up with it go together. Each
 //! gets the answer that it would get alone; one that is refused takes nothing from the others; an
@@ -40,6 +41,10 @@ const BYTES_MAX: usize = BATCH_MAX_BYTES;
 /// How many groups are under way at once on PostgreSQL: while one waits for the disk, another one's
 /// statements run. SQLite has one writer.
 const GROUPS_ON_POSTGRES: usize = 2;
+/// As much has to wait for another group to be begun beside one that is under way. Few single events
+/// are soon through with the next group, and two small commits cost nearly twice what one does; a
+/// batch of 50 events is worth a commit of its own.
+const WORTH_ANOTHER_BYTES: usize = 12 * 1024;
 
 /// What a batch came to; `None`: it is to be taken alone.
 type Answer = Option<Result<Taken, IngestError>>;
@@ -64,6 +69,8 @@ struct Line {
 struct Queue {
     /// Never more than requests under way.
     waiting: VecDeque<Waiting>,
+    /// Of all who wait.
+    bytes: usize,
     at_work: usize,
 }
 
@@ -109,11 +116,13 @@ impl Line {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stands in line; if there is room for another group, it is to be begun.
+    /// Stands in line; if another group is worth while and there is room for it, it is to be begun.
     fn join(self: &Arc<Self>, waiting: Waiting) -> Option<AtWork> {
         let mut queue = self.queue();
+        queue.bytes += waiting.arrived.bytes();
         queue.waiting.push_back(waiting);
-        if queue.at_work == self.at_once {
+        if queue.at_work == self.at_once || (queue.at_work > 0 && queue.bytes < WORTH_ANOTHER_BYTES)
+        {
             return None;
         }
         queue.at_work += 1;
@@ -149,6 +158,7 @@ impl AtWork {
             if group.len() == BATCHES_MAX || (bytes > BYTES_MAX && !group.is_empty()) {
                 break;
             }
+            queue.bytes -= first.arrived.bytes();
             group.extend(queue.waiting.pop_front());
         }
         if group.is_empty() {
@@ -170,6 +180,7 @@ impl Drop for AtWork {
         let mut queue = self.line.queue();
         queue.at_work -= 1;
         queue.waiting.clear();
+        queue.bytes = 0;
     }
 }
 
