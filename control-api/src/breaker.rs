@@ -38,16 +38,18 @@ pub(crate) async fn overspent(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    if settings.spend_max_usd.is_none() {
-        return Ok(None);
-    }
     let counted = store::start::counted(session, spec.id, now).await?;
     Ok(spent(counted.cost_micro_usd, spec, settings))
 }
 
+/// Whether so much is more than settings allow.
+pub(crate) fn is_overspent(cost_micro_usd: i64, settings: &Settings) -> bool {
+    settings.spend_max_usd.is_some_and(|most| cost_micro_usd >= micro_usd(most))
+}
+
 fn spent(cost_micro_usd: i64, spec: &Spec, settings: &Settings) -> Option<String> {
     let most = settings.spend_max_usd?;
-    (cost_micro_usd >= micro_usd(most)).then(|| {
+    is_overspent(cost_micro_usd, settings).then(|| {
         format!(
             "the spec's runs have cost {:.2} US dollars (at most {most:.2} are); raise \
              `spend_max_usd`, or `specwright reset-breaker {}`",

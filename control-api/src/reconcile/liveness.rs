@@ -88,8 +88,9 @@ fn seen(app: &App, standing: &Standing, settings: &Settings) -> Seen {
     };
     let verdict = signs.verdict(app, settings, app.now());
     let was_alarming = standing.verdict.is_some_and(is_alarming);
-    // An alarm grows older by itself, and so does what a run has cost.
-    if was_alarming || is_alarming(verdict.kind) || settings.spend_max_usd.is_some() {
+    // An alarm grows older by itself.
+    let overspent = breaker::is_overspent(standing.spent_micro_usd, settings);
+    if was_alarming || is_alarming(verdict.kind) || overspent {
         return Seen::LookCloser;
     }
     let claim = standing.salvage_claim.as_ref();

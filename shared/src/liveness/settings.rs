@@ -16,6 +16,8 @@ use crate::outcome::Outcome;
 
 /// A week: no limit of a run is longer.
 const LONGEST_S: u64 = 7 * 24 * 3600;
+/// What all runs of one spec may cost where nothing else is said.
+const SPEND_MAX_USD_DEFAULT: f64 = 100.0;
 /// The most steps of one ladder: there are four actions.
 const RUNGS_MAX: usize = 8;
 
@@ -60,8 +62,7 @@ pub struct Settings {
     pub starts_max: u32,
     /// See `starts_max`.
     pub starts_window_s: u64,
-    /// What all runs of one spec may cost together, in US dollars; absent: no limit here.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What all runs of one spec may cost together, in US dollars; `null`: no limit here.
     pub spend_max_usd: Option<f64>,
 }
 
@@ -89,10 +90,13 @@ impl Default for Settings {
             life: vec![rung(Action::SaveWork, 0), rung(Action::End, 120)],
             soft_max: 5,
             restarts: 1,
-            restart_after: vec![Outcome::Lost],
+            // What was ended from outside. Who says himself that he failed has tried as often as he may,
+            // and would do the same again at the same price.
+            restart_after: vec![Outcome::Lost, Outcome::TimedOut],
             starts_max: 20,
             starts_window_s: 3600,
-            spend_max_usd: None,
+            // For what goes round in circles while nobody looks; a single job's budget is lower.
+            spend_max_usd: Some(SPEND_MAX_USD_DEFAULT),
         }
     }
 }
@@ -267,6 +271,8 @@ mod tests {
         assert_eq!([settings.stuck_s, settings.between_phases_s].map(minutes), [15, 5]);
         assert_eq!([settings.life_s, settings.finished_s].map(minutes), [6 * 60, 2]);
         assert_eq!((settings.starts_max, settings.starts_window_s), (20, 3600));
+        assert_eq!(settings.spend_max_usd, Some(100.0));
+        assert_eq!(settings.with(&json!({ "spend_max_usd": null })).unwrap().spend_max_usd, None);
     }
 
     #[test]

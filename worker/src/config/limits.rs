@@ -9,12 +9,13 @@ use super::WrongSettings;
 use super::read::Reader;
 use crate::agent::INTERRUPT_PATIENCE;
 
-/// The default limit of one attempt: a thorough exploration takes minutes, not a quarter of an hour.
-const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 900;
+/// The default limit of one attempt: it has room for a silent tool call of the longest kind and the
+/// work around it. What is not at work is found out long before, see below.
+const PHASE_TIMEOUT_DEFAULT_SECS: u64 = 60 * 60;
 /// The longest of these times: a day; beyond that a number is a slip of the pen.
 const TIMEOUT_MAX_SECS: u64 = 24 * 60 * 60;
 /// The default limit of a tool call that declares none: a compiler may be silent for 25 minutes. No call
-/// may take longer than its attempt, so that it shows where PHASE_TIMEOUT was raised above it.
+/// may take longer than its attempt.
 const TOOL_TIMEOUT_DEFAULT_SECS: u64 = 30 * 60;
 /// The default limit of silence: turns of a model of 14 minutes without a line were seen.
 const SILENCE_TIMEOUT_DEFAULT_SECS: u64 = 15 * 60;

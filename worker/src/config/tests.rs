@@ -31,7 +31,7 @@ fn the_least_that_is_needed_has_sensible_defaults() {
     let config = read(&[]).unwrap();
     assert_eq!(config.control_api.as_str(), "http://127.0.0.1:9/api/v1");
     assert_eq!(config.output_dir, PathBuf::from("/nowhere/state/documents"));
-    assert_eq!(config.phase_timeout, Duration::from_secs(900));
+    assert_eq!(config.phase_timeout, Duration::from_secs(3600));
     assert_eq!(config.max_attempts.get(), 3);
     assert_eq!(config.start, Start::AsTheJobSays);
     assert!(!config.die_with_parent);

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::store;
 use crate::store::contract::spoil;
 use crate::testing::until;
+use crate::testing::worker::Worker;
 
 async fn is_judged(app: &App, sandbox: SandboxId) -> bool {
     let mut session = app.store.read().await.unwrap();
@@ -35,6 +36,9 @@ async fn a_run_that_cannot_be_read_keeps_no_duty_from_the_others() {
     // Duties come to them in this order.
     let (first, second) = (in_a_circle(&api).await, in_a_circle(&api).await);
     let third = in_a_circle(&api).await;
+    for launched in [&first, &second, &third] {
+        Worker::hello(&api, launched.sandbox_id).await.beat_stuck().await;
+    }
     let path = format!("/api/v1/sandboxes/{}/interventions", first.sandbox_id);
     let own = json!({ "observe_s": 1 });
     let settings = format!("/api/v1/projects/{}/guardian", first.spec.project_id);
@@ -54,8 +58,8 @@ async fn a_run_that_cannot_be_read_keeps_no_duty_from_the_others() {
     assert_eq!(made.status(), 201);
     let by_hand = |config: &mut Config| {
         config.guardian.on = true;
-        // Who has a limit of money is looked at closer, however calm.
-        config.liveness.spend_max_usd = Some(1000.0);
+        // Who is stuck is looked at closer; here that has no consequences.
+        config.liveness.stuck.clear();
     };
     let hand = api.by_hand(by_hand).await;
     let app = &hand.app;

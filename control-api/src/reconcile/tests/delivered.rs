@@ -27,7 +27,6 @@ async fn is_delivered(watched: bool) {
     let api = Running::with_settings(HANGS, |config| {
         config.end_sandboxes_on_shutdown = watched;
         config.liveness.restarts = 1;
-        config.liveness.restart_after = vec![specwright_shared::outcome::Outcome::TimedOut];
     })
     .await;
     let launched = api.launch(json!({})).await;

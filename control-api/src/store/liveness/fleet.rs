@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) salvage_claim: Option<SalvageClaim>,
     /// Whether its run asked for the built-in guardian, or for none.
     pub(crate) guardian: Option<bool>,
+    /// What its spec's runs have cost since the caps were reset, in millionths of a US dollar.
+    pub(crate) spent_micro_usd: i64,
     /// Its worker is at work, and nobody asked it to stop or to pause.
     pub(crate) goes_on: bool,
 }
@@ -50,6 +52,7 @@ struct Row {
     options: Json<RunOptions>,
     stop_reason: Option<String>,
     pause_requested: bool,
+    spent_micro_usd: i64,
 }
 
 impl TryFrom<Row> for Standing {
@@ -67,6 +70,7 @@ impl TryFrom<Row> for Standing {
             heartbeat_at: row.heartbeat_at.map(Into::into),
             salvage_claim: row.salvage_claim.map(|claim| claim.0),
             guardian: row.options.0.guardian,
+            spent_micro_usd: row.spent_micro_usd,
             goes_on: is_active && row.stop_reason.is_none() && !row.pause_requested,
         })
     }
@@ -83,7 +87,8 @@ pub(crate) async fn standings(
             "SELECT sandboxes.id, sandboxes.spec_id, specs.project_id, sandboxes.state,
                     sandboxes.verdict, sandboxes.created_at, sandboxes.heartbeat,
                     sandboxes.heartbeat_at, sandboxes.salvage_claim, sandboxes.options,
-                    sandboxes.stop_reason, sandboxes.pause_requested
+                    sandboxes.stop_reason, sandboxes.pause_requested,
+                    specs.cost_micro_usd - specs.counted_from_micro_usd AS spent_micro_usd
              FROM sandboxes
              JOIN specs ON specs.id = sandboxes.spec_id
              WHERE sandboxes.state <> 'ended' AND sandboxes.spec_id > $1

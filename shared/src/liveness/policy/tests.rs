@@ -222,13 +222,39 @@ fn unknown_states_are_judged_by_the_same_signs() {
     )]));
 }
 
-#[test]
-fn unknown_event_types_are_progress_and_noise_of_users_and_guardians_is_none() {
-    assert!(Marks::of("agent.something_new").progress, "a newer worker is at work");
-    for noise in ["agent.message_injected", "agent.interrupted", "sandbox.judged"] {
-        assert!(Event::KINDS.contains(&noise), "{noise}");
-        assert!(!Marks::of(noise).progress, "{noise}");
+/// The agent says nothing; an event of one of these types is recorded each minute, in turn.
+fn recording(kinds: &[&str], second: u64) -> Signals {
+    let minutes = 0..=second / MINUTE;
+    let of = |minute: u64| kinds[usize::try_from(minute).unwrap() % kinds.len()];
+    let progress = minutes.rev().find(|minute| Marks::of(of(*minute)).progress);
+    Signals {
+        event_age_ms: Some(ms(second - progress.map_or(0, |minute| minute * MINUTE))),
+        ..under_way(second)
     }
+}
+
+#[test]
+fn event_types_that_only_a_newer_worker_knows_keep_a_run_from_being_ended() {
+    let newer = ["agent.something_new", "newer.family"];
+    assert!(newer.iter().all(|kind| !Event::KINDS.contains(kind)));
+    let world = |second| Some((second, recording(&newer, second)));
+    assert_eq!(World::beating(&world).play(350 * MINUTE), []);
+}
+
+#[test]
+fn noise_of_users_and_guardians_keeps_nothing_alive() {
+    let noise = ["agent.message_injected", "agent.interrupted", "sandbox.judged"];
+    assert!(noise.iter().all(|kind| Event::KINDS.contains(kind)));
+    let noisy = |second| Some((second, recording(&noise, second)));
+    let silent = |second| Some((second, under_way(second)));
+    let steps = World::beating(&noisy).play(60 * MINUTE);
+    assert_eq!(steps.last(), Some(&(23 * MINUTE, VerdictKind::Stuck, Action::End)));
+    assert_eq!(steps, World::beating(&silent).play(60 * MINUTE), "as if nobody had said anything");
+    // The same with one real step of the agent among the noise, every four minutes.
+    let real =
+        ["agent.message_injected", "agent.interrupted", "agent.tool_result", "sandbox.judged"];
+    let works = |second| Some((second, recording(&real, second)));
+    assert_eq!(World::beating(&works).play(350 * MINUTE), []);
 }
 
 #[test]
@@ -285,13 +311,16 @@ fn an_idle_agent_and_one_between_phases_have_their_own_times() {
 }
 
 #[test]
-fn a_lost_run_is_started_again_once_and_what_failed_is_not() {
+fn what_was_ended_from_outside_is_started_again_once_and_what_failed_by_itself_is_not() {
     let settings = Settings::default();
-    assert!(restarts(Outcome::Lost, 0, None, &settings));
-    assert!(!restarts(Outcome::Lost, 1, None, &settings));
-    assert!(restarts(Outcome::Lost, 2, Some(3), &settings));
-    assert!(!restarts(Outcome::Lost, 0, Some(0), &settings));
-    for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Lost) {
+    let ended = [Outcome::Lost, Outcome::TimedOut];
+    for outcome in ended {
+        assert!(restarts(outcome, 0, None, &settings), "{outcome}");
+        assert!(!restarts(outcome, 1, None, &settings), "{outcome}");
+        assert!(restarts(outcome, 2, Some(3), &settings), "{outcome}");
+        assert!(!restarts(outcome, 0, Some(0), &settings), "{outcome}");
+    }
+    for outcome in Outcome::ALL.into_iter().filter(|outcome| !ended.contains(outcome)) {
         assert!(!restarts(outcome, 0, Some(9), &settings), "{outcome}");
     }
 }
