@@ -27,6 +27,10 @@ Environment:
   SPECWRIGHT_SEAL_KEY     keys that seal credentials, newest first: 32 bytes as
                           base64 or hex, commas between them; or in the file that
                           SPECWRIGHT_SEAL_KEY_FILE names, one on a line
+  SPECWRIGHT_CREDENTIAL_CHECK  `ask` GitHub (at GITHUB_API_URL) and the model's
+                          API (at ANTHROPIC_BASE_URL) whether a credential is
+                          good before it is kept, or look at its `form` alone
+                          [default: ask]
   SPECWRIGHT_CONFIG_DIR   where the owner token is kept
                           [default: $XDG_CONFIG_HOME/specwright]
   NO_COLOR                no colour";

@@ -46,6 +46,12 @@ pub(crate) struct Config {
     pub(crate) seal_keys: Option<String>,
     /// The file that has them, where no variable does.
     pub(crate) seal_key_file: Option<PathBuf>,
+    /// How credentials are checked before they are kept: `ask` or `form`.
+    pub(crate) credential_check: Option<String>,
+    /// Where GitHub's API is.
+    pub(crate) github_api: Option<String>,
+    /// Where the model's API is.
+    pub(crate) model_api: Option<String>,
     /// The control API to talk to, where no option says it.
     pub(crate) server: Option<String>,
     /// The database of `serve`, where no option says it.
@@ -115,6 +121,9 @@ impl Config {
             owner_token: text("SPECWRIGHT_OWNER_TOKEN"),
             seal_keys: text("SPECWRIGHT_SEAL_KEY"),
             seal_key_file: set("SPECWRIGHT_SEAL_KEY_FILE").map(PathBuf::from),
+            credential_check: text("SPECWRIGHT_CREDENTIAL_CHECK"),
+            github_api: text("GITHUB_API_URL"),
+            model_api: text("ANTHROPIC_BASE_URL"),
             server: text("SPECWRIGHT_URL"),
             database: text("SPECWRIGHT_DATABASE_URL"),
             limits: LIMITS.into_iter().filter_map(|name| Some((name, set(name)?))).collect(),

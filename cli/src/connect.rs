@@ -6,10 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use reqwest::Url;
 use specwright_control_api::client::{Client, ClientError};
 use specwright_control_api::{
-    Config as ApiConfig, OwnerToken, OwnerTokenError, SealFileError, SealKeyError, SealKeys,
-    ServeError, WorkerProgram, environment_to_hand_on, owner_token, serve,
+    Config as ApiConfig, CredentialServices, OwnerToken, OwnerTokenError, SealFileError,
+    SealKeyError, SealKeys, ServeError, WorkerProgram, environment_to_hand_on, owner_token, serve,
 };
 use specwright_shared::id::SandboxId;
 use tokio::net::TcpListener;
@@ -18,6 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+
+/// Where GitHub's API is, where no variable says it.
+const GITHUB_API: &str = "https://api.github.com";
+/// Where the model's API is, likewise.
+const MODEL_API: &str = "https://api.anthropic.com";
 
 /// What becomes of the sandboxes when this command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,20 @@ pub(crate) enum ConnectError {
     /// Nor are those in the file.
     #[error(transparent)]
     SealFile(#[from] SealFileError),
+    /// A way to check credentials that is none.
+    #[error("SPECWRIGHT_CREDENTIAL_CHECK is `{found}`; it is `ask` or `form`")]
+    CredentialCheck {
+        /// What it was.
+        found: String,
+    },
+    /// Where a service is, is not said by an address.
+    #[error("{name} is `{found}`; an address like https://api.example.org would be right")]
+    ServiceAddress {
+        /// The variable.
+        name: &'static str,
+        /// What it was.
+        found: String,
+    },
     /// The client refused its settings.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -164,9 +184,28 @@ pub(crate) fn api_config(config: &Config, token: OwnerToken) -> Result<ApiConfig
     let program = std::env::current_exe().map_err(ConnectError::OwnPath)?;
     let worker = WorkerProgram { program, arguments: vec!["supervise".into()] };
     let environment = environment_to_hand_on();
-    let seal_keys = seal_keys(config)?;
+    let (seal_keys, credential_services) = (seal_keys(config)?, credential_services(config)?);
     let api = ApiConfig::new(config.data_dir.clone(), token, worker);
-    Ok(ApiConfig { environment, seal_keys, ..api })
+    Ok(ApiConfig { environment, seal_keys, credential_services, ..api })
+}
+
+/// Where credentials are tried out before they are kept.
+fn credential_services(config: &Config) -> Result<Option<CredentialServices>, ConnectError> {
+    match config.credential_check.as_deref() {
+        None | Some("ask") => {}
+        Some("form") => return Ok(None),
+        Some(other) => return Err(ConnectError::CredentialCheck { found: other.to_owned() }),
+    }
+    let address = |name, given: &Option<String>, usual: &str| {
+        let text = given.as_deref().unwrap_or(usual);
+        let url = text.parse::<Url>().ok();
+        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| ConnectError::ServiceAddress { name, found: text.to_owned() })
+    };
+    Ok(Some(CredentialServices {
+        github: address("GITHUB_API_URL", &config.github_api, GITHUB_API)?,
+        model: address("ANTHROPIC_BASE_URL", &config.model_api, MODEL_API)?,
+    }))
 }
 
 /// What seals credentials: what the variable says, else what the file has.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::auth::{KnownSandboxes, Limiter, OpenStreams, SealKeys, Vigils};
 use crate::config::Pace;
-use crate::credentials::Redactors;
+use crate::credentials::{CredentialServices, Redactors};
 use crate::ingest::Intake;
 use crate::metrics::Metrics;
 use crate::reconcile::Nudges;
@@ -41,6 +41,8 @@ pub(crate) struct Api {
     pub(crate) redactors: Redactors,
     /// What seals credentials.
     pub(crate) seal_keys: Option<Arc<SealKeys>>,
+    /// Where credentials are tried out before they are kept; absent: their form alone is checked.
+    pub(crate) credential_services: Option<CredentialServices>,
     /// Whether every user may name repositories on this machine.
     pub(crate) local_repositories: bool,
     /// How much a token may send.

@@ -225,7 +225,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// TLS comes from ring. Whoever installs a provider first wins; they are all the same one here.
-fn install_tls_provider() {
+pub(crate) fn install_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         drop(rustls::crypto::ring::default_provider().install_default());
     }

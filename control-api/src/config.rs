@@ -9,6 +9,7 @@ use std::time::Duration;
 use specwright_shared::liveness::Settings;
 
 use crate::auth::{OwnerToken, Rates, SealKeys};
+use crate::credentials::CredentialServices;
 
 /// How long a sandbox may be silent before it counts as lost: long enough for a laptop's lid or a
 /// restart of this API, short enough that a dead run is found while its owner still looks.
@@ -106,6 +107,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// What seals credentials; absent: none can be kept, and workers have those of their environment.
     pub seal_keys: Option<Arc<SealKeys>>,
+    /// Where credentials are tried out before they are kept; absent: their form alone is checked.
+    pub credential_services: Option<CredentialServices>,
     /// Whether every user may have repositories planned for that are on this machine or in its network;
     /// else administrators only.
     pub local_repositories: bool,
@@ -146,6 +149,7 @@ impl Config {
             environment: Vec::new(),
             public_url: None,
             seal_keys: None,
+            credential_services: None,
             local_repositories: false,
             rates: Rates::default(),
             lease: LEASE,

@@ -3,6 +3,8 @@
 //! What holds: a sealed value is opened for a `hello` and for the redactor of what that worker
 //! reports, and never shown to anyone else; what cannot be opened is an error, never left out.
 
+mod ask;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,9 @@ use crate::auth::{SealError, Sealed};
 use crate::store::credential::Holder;
 use crate::store::user::OWNER_ID;
 use crate::store::{self, Session, StoreError};
+
+pub use ask::CredentialServices;
+pub(crate) use ask::Said;
 
 /// How many redactors are kept: more than workers report to one control API at once.
 const KEPT_MAX: usize = 10_000;

@@ -46,6 +46,7 @@ pub use config::{
     Config, DATABASE_PATIENCE, HANDED_ON, HEARTBEAT, LEASE, Pace, WorkerProgram, database_in,
     environment_to_hand_on,
 };
+pub use credentials::CredentialServices;
 pub use private::private_directory;
 pub use serve::{ServeError, reachable, serve};
 pub use store::StoreError;

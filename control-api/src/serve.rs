@@ -139,6 +139,7 @@ pub(crate) async fn open(config: Config, listener: &TcpListener) -> Result<App, 
     let api = Api {
         redactors: Redactors::default(),
         seal_keys: config.seal_keys,
+        credential_services: config.credential_services,
         local_repositories: config.local_repositories,
         limiter: Limiter::new(config.rates),
         known_sandboxes: auth::KnownSandboxes::default(),

@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use axum::routing::post;
-use serde_json::Value;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,6 +76,7 @@ impl MessagesApi {
         let router = Router::new()
             .route("/v1/messages", post(messages))
             .route("/v1/messages/count_tokens", post(count_tokens))
+            .route("/v1/models", get(models))
             .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
             .with_state(shared.clone());
         let tasks = shared.tasks;
@@ -114,6 +115,15 @@ impl Recorder {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Ask>> {
         // A script that panics has failed its test already; the record is still whole.
         self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Known here are keys that do not say that they were revoked.
+async fn models(headers: HeaderMap) -> Response {
+    let key = headers.get("x-api-key").and_then(|key| key.to_str().ok());
+    match key {
+        Some(key) if !key.contains("revoked") => axum::Json(json!({ "data": [] })).into_response(),
+        _ => StatusCode::UNAUTHORIZED.into_response(),
     }
 }
 

@@ -91,8 +91,9 @@ async fn credential(
 }
 
 fn row(credential: &CredentialView) -> String {
-    let CredentialView { kind, last_four, set_by, set_at } = credential;
-    format!("{}  …{last_four}  set by {set_by}, {set_at}", cell(kind.as_str(), 17))
+    let CredentialView { kind, last_four, set_by, set_at, confirmed_at } = credential;
+    let confirmed = if confirmed_at.is_some() { "" } else { ", not confirmed by its service" };
+    format!("{}  …{last_four}  set by {set_by}, {set_at}{confirmed}", cell(kind.as_str(), 17))
 }
 
 #[cfg(test)]

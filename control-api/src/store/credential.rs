@@ -36,6 +36,8 @@ pub(crate) struct Credential {
     pub(crate) last_four: String,
     pub(crate) set_by: String,
     pub(crate) set_at: Timestamp,
+    /// When its service took it.
+    pub(crate) confirmed_at: Option<Timestamp>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -47,6 +49,7 @@ struct Row {
     last_four: String,
     set_by: String,
     set_at: DateTime<Utc>,
+    confirmed_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Row> for Credential {
@@ -61,6 +64,7 @@ impl TryFrom<Row> for Credential {
             last_four: row.last_four,
             set_by: row.set_by,
             set_at: row.set_at.into(),
+            confirmed_at: row.confirmed_at.map(Into::into),
         })
     }
 }
@@ -72,6 +76,7 @@ impl From<Credential> for CredentialView {
             last_four: credential.last_four,
             set_by: credential.set_by,
             set_at: credential.set_at,
+            confirmed_at: credential.confirmed_at,
         }
     }
 }
@@ -87,9 +92,10 @@ pub(crate) async fn put(
     write
         .query(
             "INSERT INTO credentials (
-                 id, project_id, user_id, kind, sealed, key_id, last_four, set_by, set_at
+                 id, project_id, user_id, kind, sealed, key_id, last_four, set_by, set_at,
+                 confirmed_at
              )
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(new.id)
         .bind(project)
@@ -100,6 +106,7 @@ pub(crate) async fn put(
         .bind(new.last_four.clone())
         .bind(new.set_by.clone())
         .bind(new.set_at.as_utc())
+        .bind(new.confirmed_at.map(Timestamp::as_utc))
         .execute()
         .await?;
     Ok(())
@@ -133,7 +140,7 @@ pub(crate) async fn list(
     let (project, user) = holder.columns();
     let rows: Vec<Row> = session
         .query(
-            "SELECT id, kind, sealed, key_id, last_four, set_by, set_at
+            "SELECT id, kind, sealed, key_id, last_four, set_by, set_at, confirmed_at
              FROM credentials
              WHERE project_id = $1 OR user_id = $2
              ORDER BY kind",
@@ -153,7 +160,7 @@ pub(crate) async fn all(
 ) -> Result<Vec<Credential>, StoreError> {
     let rows: Vec<Row> = session
         .query(
-            "SELECT id, kind, sealed, key_id, last_four, set_by, set_at
+            "SELECT id, kind, sealed, key_id, last_four, set_by, set_at, confirmed_at
              FROM credentials
              WHERE $1 IS NULL OR id > $1
              ORDER BY id

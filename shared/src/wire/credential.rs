@@ -78,7 +78,7 @@ pub enum CredentialError {
 }
 
 impl CredentialKind {
-    /// Checks a value's form. Nothing is asked over the network.
+    /// Checks a value's form. Whether its service takes it, is asked by who keeps it.
     ///
     /// # Errors
     /// [`CredentialError`], a sentence without the value.
@@ -130,6 +130,9 @@ pub struct CredentialView {
     pub set_by: String,
     /// When.
     pub set_at: Timestamp,
+    /// When the service that it is for took it; absent: it was not asked, or said neither yes nor no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
 }
 
 /// The answer to `POST /credentials/rotate`.

@@ -29,6 +29,7 @@ async fn a_user_runs_on_a_key_that_the_server_keeps_and_others_see_nothing_of_it
     let mut system = System::with_claude(&api);
     // The server's own environment has no key for the model.
     system.unset("ANTHROPIC_API_KEY").set("SPECWRIGHT_SEAL_KEY", SEAL_KEY);
+    system.unset("SPECWRIGHT_CREDENTIAL_CHECK");
     let repository = Repository::with_files(sample::FILES);
     let (server, url) = serve(&system).await;
     system.unset("SPECWRIGHT_SEAL_KEY").set("SPECWRIGHT_URL", &url);
@@ -48,9 +49,14 @@ async fn a_user_runs_on_a_key_that_the_server_keeps_and_others_see_nothing_of_it
     let set = ["credential", "set", "model_api_key"];
     let refused = system.run_with_stdin(system.root(), set, "not a key").await;
     assert_eq!(refused.code(), 2, "{refused:#?}");
+    let revoked =
+        system.run_with_stdin(system.root(), set, "sk-ant-api03-revoked-0123456789").await;
+    assert_eq!(revoked.code(), 2, "{revoked:#?}");
+    assert!(revoked.stderr.contains("`value` is not known to 127.0.0.1"), "{revoked:#?}");
     let kept = system.run_with_stdin(system.root(), set, &format!("{MODEL_KEY}\n")).await;
     let kept = kept.expect_code(0).stdout;
     assert!(kept.contains("…-key") && !kept.contains(MODEL_KEY), "{kept}");
+    assert!(!kept.contains("not confirmed"), "the model's API was asked: {kept}");
     let run =
         system.run(repository.path(), ["launch", "--json", sample::IDEA]).await.expect_code(0);
     is_a_complete_summary(&run.summary(), "claude");

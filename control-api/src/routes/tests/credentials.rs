@@ -1,11 +1,12 @@
 //! Credentials: kept sealed, given to the worker at its hello, shown to nobody.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use super::access::user;
 use crate::auth::SealKeys;
+use crate::credentials::CredentialServices;
 use crate::store::Store;
 use crate::store::postgres_server::PostgresServer;
 use crate::testing::worker::{Worker, token_of};
@@ -206,5 +207,92 @@ async fn without_a_key_to_seal_with_none_is_taken() {
     let (status, problem) = put(&api, path, OWNER_TOKEN, GITHUB).await;
     assert_eq!((status, &problem["type"]), (409, &json!("no-seal-key")));
     assert!(problem["detail"].as_str().unwrap().contains("SPECWRIGHT_SEAL_KEY_FILE"));
+    api.end().await;
+}
+
+/// A service that knows some keys; what it was asked, without its host.
+async fn service() -> (String, Arc<Mutex<Vec<String>>>) {
+    use axum::http::{HeaderMap, StatusCode, Uri, header};
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let answer = async move |uri: Uri, headers: HeaderMap| {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let key = text("authorization").or_else(|| text("x-api-key")).unwrap_or_default();
+        seen.lock().unwrap().push(format!("{} {key}", uri.path()));
+        let status = match key {
+            key if key.contains("revoked") => StatusCode::UNAUTHORIZED,
+            key if key.contains("limited") => StatusCode::FORBIDDEN,
+            key if key.contains("broken") => StatusCode::INTERNAL_SERVER_ERROR,
+            key if key.contains("elsewhere") => StatusCode::TEMPORARY_REDIRECT,
+            _ => StatusCode::OK,
+        };
+        (status, [(header::LOCATION, "/elsewhere")], "{}")
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_key_that_its_service_does_not_know_is_refused_and_what_cannot_be_asked_is_kept_as_such()
+{
+    let (address, asked) = service().await;
+    let services = |github: &str, model: &str| CredentialServices {
+        github: github.parse().unwrap(),
+        model: model.parse().unwrap(),
+    };
+    let seal_keys = Some(Arc::new(SealKeys::parse(KEY_ONE).unwrap()));
+    let api = Running::with_settings(WAITING_WORKER, |config| {
+        config.seal_keys = seal_keys;
+        config.credential_services =
+            Some(services(&format!("{address}/api/v3"), &format!("{address}/")));
+    })
+    .await;
+    let (github, model) = ("/api/v1/credentials/github_token", "/api/v1/credentials/model_api_key");
+    let (status, kept) = put(&api, github, OWNER_TOKEN, GITHUB).await;
+    assert_eq!((status, kept["confirmed_at"].is_string()), (200, true), "{kept}");
+    let (status, kept) = put(&api, model, OWNER_TOKEN, MODEL).await;
+    assert_eq!((status, kept["confirmed_at"].is_string()), (200, true), "{kept}");
+    let expected = [format!("/api/v3/rate_limit Bearer {GITHUB}"), format!("/v1/models {MODEL}")];
+    assert_eq!(*asked.lock().unwrap(), expected);
+
+    for (path, value) in
+        [(github, "ghp_revoked0123456789"), (model, "sk-ant-api03-revoked0123456789")]
+    {
+        let (status, refused) = put(&api, path, OWNER_TOKEN, value).await;
+        assert_eq!((status, &refused["type"]), (422, &json!("invalid-request")), "{refused}");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("not known to 127.0.0.1") && !detail.contains(value), "{detail}");
+    }
+    let (_, listed) = api.get("/api/v1/credentials").await;
+    let listed = listed["items"].as_array().unwrap();
+    assert_eq!(listed.len(), 2, "those before are still there");
+    for one in listed {
+        assert!(one["confirmed_at"].is_string() && one["last_four"] == "6789", "{one}");
+    }
+
+    // Neither yes nor no, and nowhere else.
+    for word in ["limited", "broken", "elsewhere"] {
+        let (status, kept) =
+            put(&api, github, OWNER_TOKEN, &format!("ghp_{word}0123456789abcd")).await;
+        assert_eq!((status, &kept["confirmed_at"]), (200, &Value::Null), "{word}: {kept}");
+    }
+    assert!(asked.lock().unwrap().iter().all(|one| !one.starts_with("/elsewhere")));
+    // Nor is a token asked about that only a conversation could try out.
+    let before = asked.lock().unwrap().len();
+    let oauth = "sk-ant-oat01-0123456789abcdef";
+    let (status, kept) =
+        put(&api, "/api/v1/credentials/model_oauth_token", OWNER_TOKEN, oauth).await;
+    assert_eq!((status, &kept["confirmed_at"]), (200, &Value::Null), "{kept}");
+    assert_eq!(asked.lock().unwrap().len(), before);
+
+    let gone = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let gone = format!("http://{gone}");
+    let api =
+        api.restart_with(|config| config.credential_services = Some(services(&gone, &gone))).await;
+    let (status, kept) = put(&api, github, OWNER_TOKEN, GITHUB).await;
+    assert_eq!((status, &kept["confirmed_at"]), (200, &Value::Null), "unreachable: {kept}");
     api.end().await;
 }
