@@ -77,6 +77,29 @@ impl Default for Pace {
     }
 }
 
+/// How often is looked for what was committed and not heard of: nets below the news, which come at once
+/// and without them.
+#[derive(Debug, Clone, Copy)]
+pub struct Looks {
+    /// How often each who waits looks.
+    pub waiting: Duration,
+    /// The same while this process does not hear what others write.
+    pub deaf: Duration,
+    /// How often one look is made for all who wait: so long stays unseen what was never told.
+    pub sweep: Duration,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self {
+            // 5,000 who wait then cost 80 looks a second.
+            waiting: Duration::from_secs(60),
+            deaf: Duration::from_millis(250),
+            sweep: Duration::from_secs(1),
+        }
+    }
+}
+
 /// The program that a local sandbox runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerProgram {
@@ -120,6 +143,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How often and how long background duties are at work.
     pub pace: Pace,
+    /// How often is looked for what was committed and not heard of.
+    pub looks: Looks,
     /// Limits and steps of the idle monitor, where a project has none of its own.
     pub liveness: Settings,
     /// How much guardians may do, and whether the built-in one watches, where a project says nothing.
@@ -155,6 +180,7 @@ impl Config {
             lease: LEASE,
             heartbeat: HEARTBEAT,
             pace: Pace::default(),
+            looks: Looks::default(),
             liveness: Settings::default(),
             guardian: specwright_shared::guardian::Settings::default(),
             makes_places: true,

@@ -126,6 +126,7 @@ pub(crate) async fn open(config: Config, listener: &TcpListener) -> Result<App, 
         })
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
     let store = Store::open_within(&config.database_url, config.database_patience).await?;
+    store.wakes.look_as_often_as(config.looks);
     store::event::order::settle(&store).await?;
     let deployment = deployment(&store).await?;
     let local = Local::new(

@@ -10,7 +10,7 @@ pub(crate) mod between;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,10 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often a waiter looks without having been woken. 5,000 waiters then cost 80 looks a second.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// The same while this process does not hear what others write.
-const LOOK_AGAIN_DEAF: Duration = Duration::from_millis(250);
+use crate::config::Looks;
 
 /// Who waits for what.
 #[derive(Debug, Default)]
@@ -31,6 +28,7 @@ pub(crate) struct Wakes {
     untold: Mutex<BTreeSet<Uuid>>,
     to_tell: Notify,
     hears_others: std::sync::atomic::AtomicBool,
+    looks: OnceLock<Looks>,
 }
 
 impl Wakes {
@@ -67,12 +65,23 @@ impl Wakes {
         all.into_values().for_each(|waiting| waiting.notify_waiters());
     }
 
+    /// Says how often is looked without a wake; who says nothing has the usual.
+    pub(crate) fn look_as_often_as(&self, looks: Looks) {
+        // Said once, before anybody waits.
+        self.looks.get_or_init(|| looks);
+    }
+
+    fn looks(&self) -> Looks {
+        self.looks.get().copied().unwrap_or_default()
+    }
+
     /// How long to wait for a wake before looking all the same.
     pub(crate) fn look_again(&self) -> Duration {
+        let looks = self.looks();
         if self.hears_others.load(std::sync::atomic::Ordering::Relaxed) {
-            LOOK_AGAIN
+            looks.waiting
         } else {
-            LOOK_AGAIN_DEAF
+            looks.deaf
         }
     }
 

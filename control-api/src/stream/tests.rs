@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use specwright_shared::wire::event::{EventView, RawEvent};
 
 use self::subscriber::Subscriber;
+use crate::config::Looks;
 use crate::store::Store;
 use crate::store::postgres_server::PostgresServer;
 use crate::testing::worker::{Worker, event};
-use crate::testing::{OWNER_TOKEN, Running, until};
+use crate::testing::{OWNER_TOKEN, Running, WAITING_WORKER, until};
 
 fn progress(seq: u64) -> RawEvent {
     event(seq, "spec.progress", None, json!({ "message": format!("step {seq}\nnext line") }))
@@ -165,47 +166,66 @@ async fn a_subscriber_that_takes_nothing_is_cut_off_and_told_where_to_go_on() {
     api.end().await;
 }
 
-/// Three replicas on one PostgreSQL; `None` where this machine has none.
-async fn three_replicas() -> Option<(PostgresServer, [Running; 3])> {
+/// No look comes about within a test: what arrives was told.
+const NEVER: Duration = Duration::from_secs(60 * 60);
+
+/// Three replicas on one PostgreSQL that hear of each other's commits by the news alone; `None` where this
+/// machine has none.
+async fn three_replicas_without_nets() -> Option<(PostgresServer, [Running; 3])> {
     let server = PostgresServer::start()?;
-    let first = Running::on(server.address()).await;
+    let first = Running::with_settings(WAITING_WORKER, |config| {
+        config.database_url = server.address();
+        config.looks = Looks { waiting: NEVER, deaf: NEVER, sweep: NEVER };
+    })
+    .await;
     let (second, third) = (first.beside().await, first.beside().await);
     Some((server, [first, second, third]))
 }
 
 #[tokio::test]
-async fn what_one_replica_takes_another_one_streams() {
-    let Some((_server, [one, two, three])) = three_replicas().await else {
+async fn what_one_replica_takes_all_stream_because_it_told_them() {
+    let Some((_server, replicas)) = three_replicas_without_nets().await else {
         return;
     };
-    let launched = one.launch(json!({})).await;
-    let worker = Worker::hello(&one, launched.sandbox_id).await;
-    let worker = worker.by(&two);
-    let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
-    let mut of_spec = Subscriber::open(&three, &path, None).await;
-    let mut of_all = Subscriber::open(&one, "/api/v1/events/stream", None).await;
-    // Each is awaited before the next: a replica that only looked by itself would take ten minutes.
-    for seq in 1..=40 {
+    let launched = replicas[0].launch(json!({})).await;
+    let mut worker = Worker::hello(&replicas[0], launched.sandbox_id).await;
+    let of_spec = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
+    let of_sandbox = format!("/api/v1/sandboxes/{}/events/stream", launched.sandbox_id);
+    let mut readers = Vec::new();
+    for api in &replicas {
+        for path in [&*of_spec, &*of_sandbox, "/api/v1/events/stream"] {
+            readers.push(Subscriber::open(api, path, None).await);
+        }
+    }
+    // Each is awaited before the next, which would bring it along.
+    for seq in 1..=30 {
+        worker = worker.by(&replicas[seq as usize % replicas.len()]);
         assert_eq!(worker.send(&[progress(seq)]).await.0, 200);
-        assert_eq!(of_spec.next().await.json()["seq"], seq);
-        assert_eq!(of_all.next().await.json()["seq"], seq);
+        for reader in &mut readers {
+            assert_eq!(reader.next().await.json()["seq"], seq);
+        }
     }
 
     let messages = format!("/api/v1/sandboxes/{}/messages", launched.sandbox_id);
     let stream = format!("{messages}/stream");
-    let mut pushes = Subscriber::open_as(&three, &stream, &worker.token, None).await;
-    for number in 1..=5 {
+    let mut pushes = Vec::new();
+    for api in &replicas {
+        pushes.push(Subscriber::open_as(api, &stream, &worker.token, None).await);
+    }
+    for number in 0..9 {
         let text = format!("message {number}");
         let message = json!({ "kind": "user_message", "text": text });
-        assert_eq!(one.post(&messages, &message).await.0, 201);
-        let pushed = pushes.next().await;
-        assert_eq!(
-            (pushed.json()["text"].as_str(), pushed.name),
-            (Some(&*text), Some("message".into()))
-        );
+        assert_eq!(replicas[number % replicas.len()].post(&messages, &message).await.0, 201);
+        for reader in &mut pushes {
+            let pushed = reader.next().await;
+            assert_eq!(
+                (pushed.json()["text"].as_str(), pushed.name),
+                (Some(&*text), Some("message".into()))
+            );
+        }
     }
-    drop((of_spec, of_all, pushes));
-    for api in [three, two, one] {
+    drop((readers, pushes));
+    for api in replicas {
         api.end().await;
     }
 }

@@ -8,7 +8,6 @@
 //! wish that a worker stop, which comes with the answer to its next heartbeat as well.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -19,18 +18,15 @@ use crate::store::event::order::Place;
 use crate::store::news::untold;
 use crate::store::{Store, StoreError};
 
-/// How long what was never told stays unseen.
-const EVERY: Duration = Duration::from_secs(1);
-
 /// Sweeps until shutdown.
 pub(super) async fn run(app: App) {
     if !untold::is_possible(&app.store) {
         return;
     }
-    let mut sweep = Sweep::default();
+    let (mut sweep, every) = (Sweep::default(), app.wakes.looks().sweep);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(every) => {}
             () = app.shutdown.cancelled() => return,
         }
         if let Err(error) = sweep.look(&app.store).await {
