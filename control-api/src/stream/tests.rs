@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod ends;
+mod expired;
 mod idle;
 mod pages;
 mod subscriber;
