@@ -5,6 +5,7 @@ mod audit;
 mod bounds;
 mod credentials;
 mod entrusted;
+mod frozen;
 mod guardian;
 mod health;
 mod hostile;

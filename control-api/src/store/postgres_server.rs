@@ -2,10 +2,12 @@
 //! gone with the value.
 
 use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Where Debian and others put the server's programs, newest first.
@@ -140,6 +142,22 @@ impl PostgresServer {
         );
     }
 
+    /// Stops all its processes where they stand, as on a machine that hangs: connections stay, new ones
+    /// are made, and nothing is ever answered. They go on when the value goes.
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().and_then(|line| line.trim().parse().ok()).unwrap();
+        let mut frozen = Frozen { stopped: Vec::new(), of: PhantomData };
+        // The first of them makes all others, and none any more when it stands.
+        frozen.stop(postmaster);
+        for (process, parent, _) in processes() {
+            if parent == postmaster {
+                frozen.stop(process);
+            }
+        }
+        frozen
+    }
+
     /// A dump of its database, as the documents say; `None` where the server came without the program.
     pub(crate) fn dump(&self) -> Option<PathBuf> {
         self.programs.join("pg_dump").exists().then(|| {
@@ -220,6 +238,49 @@ impl Drop for PostgresServer {
             eprintln!("PostgreSQL could not be stopped: {error}");
         }
     }
+}
+
+/// The processes of a server, which stand still.
+pub(crate) struct Frozen<'s> {
+    stopped: Vec<Pid>,
+    /// A server whose processes stand still cannot be ended.
+    of: PhantomData<&'s PostgresServer>,
+}
+
+impl Frozen<'_> {
+    fn stop(&mut self, process: i32) {
+        let Some(pid) = Pid::from_raw(process) else { return };
+        if kill_process(pid, Signal::STOP).is_err() {
+            // It ended meanwhile.
+            return;
+        }
+        self.stopped.push(pid);
+        // It stands still, or has ended.
+        while processes().any(|(id, _, state)| id == process && !matches!(state, 'T' | 'Z' | 'X')) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        for pid in &self.stopped {
+            kill_process(*pid, Signal::CONT).ok();
+        }
+    }
+}
+
+/// All processes: which, whose children, and in what state.
+fn processes() -> impl Iterator<Item = (i32, i32, char)> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // Behind the name, which may hold anything.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some((id, fields.next()?.parse().ok()?, state))
+    })
 }
 
 fn is_root() -> bool {
