@@ -14,6 +14,7 @@ use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
 
 use crate::auth::{Rate, Rates};
 use crate::store::Store;
+use crate::store::postgres_server::PostgresServer;
 use crate::store::sandbox::{SalvageClaim, claim_salvage};
 use crate::testing::worker::{Worker, event, token_of};
 use crate::testing::{Running, WAITING_WORKER};
@@ -221,8 +222,19 @@ async fn a_cost_beyond_all_money_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_replaced_is_refused_soon_however_busily_it_is_brought() {
-    let api = Running::with_waiting_worker().await;
+async fn on_a_file_a_token_that_was_replaced_is_refused_soon_however_busily_it_is_brought() {
+    is_refused_when_replaced(Running::with_waiting_worker().await).await;
+}
+
+#[tokio::test]
+async fn on_a_server_a_token_that_was_replaced_is_refused_soon_however_busily_it_is_brought() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    is_refused_when_replaced(Running::on(server.address()).await).await;
+}
+
+async fn is_refused_when_replaced(api: Running) {
     let launched = api.launch(json!({})).await;
     let mut worker = Worker::hello(&api, launched.sandbox_id).await;
     let said = worker.event("spec.progress", None, json!({ "message": "x" }));
