@@ -10,6 +10,7 @@ pub(crate) mod between;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +28,9 @@ pub(crate) struct Wakes {
     waiters: Mutex<HashMap<Uuid, Arc<Notify>>>,
     untold: Mutex<BTreeSet<Uuid>>,
     to_tell: Notify,
-    hears_others: std::sync::atomic::AtomicBool,
+    hears_others: AtomicBool,
+    /// How often it was looked whether the database began another life.
+    settled: AtomicU64,
     looks: OnceLock<Looks>,
 }
 
@@ -59,6 +62,17 @@ impl Wakes {
         }
     }
 
+    /// It was looked whether the database began another life. Whoever waits is woken, and looks for itself.
+    fn settled(&self) {
+        self.settled.fetch_add(1, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// As long as this stays the same, the database is the one that it was.
+    pub(crate) fn times_settled(&self) -> u64 {
+        self.settled.load(Ordering::Relaxed)
+    }
+
     /// Something may have been committed about anything.
     fn wake_all(&self) {
         let all = std::mem::take(&mut *self.waiters());
@@ -78,11 +92,7 @@ impl Wakes {
     /// How long to wait for a wake before looking all the same.
     pub(crate) fn look_again(&self) -> Duration {
         let looks = self.looks();
-        if self.hears_others.load(std::sync::atomic::Ordering::Relaxed) {
-            looks.waiting
-        } else {
-            looks.deaf
-        }
+        if self.hears_others.load(Ordering::Relaxed) { looks.waiting } else { looks.deaf }
     }
 
     /// Takes a place among those who wait.
@@ -163,7 +173,7 @@ pub(crate) trait Find {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 

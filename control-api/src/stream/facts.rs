@@ -89,12 +89,24 @@ impl Reader {
         match after.place(log, &reader.epoch) {
             Ok(None) => Ok(Self { place: oldest(session, log).await?, ..reader }),
             Ok(Some(place)) => Ok(Self { place, ..reader }),
-            Err(CursorError::AnotherLife) => {
-                let oldest = oldest(session, log).await?;
-                Err(ReadError::AnotherLife { oldest: reader.cursor(oldest) })
-            }
+            Err(CursorError::AnotherLife) => Err(reader.another_life(session).await?),
             Err(error) => Err(ReadError::Cursor(error)),
         }
+    }
+
+    /// Looks whether the database is still in the life that the place is of.
+    async fn is_of_this_life(&self, session: &mut Session) -> Result<(), ReadError> {
+        let epoch = order::epoch(session).await?;
+        if epoch == self.epoch {
+            return Ok(());
+        }
+        let now = Self { log: self.log, epoch, place: Place::default() };
+        Err(now.another_life(session).await?)
+    }
+
+    async fn another_life(&self, session: &mut Session) -> Result<ReadError, StoreError> {
+        let oldest = oldest(session, self.log).await?;
+        Ok(ReadError::AnotherLife { oldest: self.cursor(oldest) })
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Tail {
 /// A stretch of a log: all that stands behind `from`, up to the last fact.
 #[derive(Debug, Default)]
 struct Stretch {
+    /// What was read in another life says nothing of this one.
+    settled: u64,
     from: Place,
     facts: VecDeque<Arc<Fact>>,
     bytes: usize,
@@ -99,6 +101,10 @@ impl Tail {
     ) -> Result<Found, StoreError> {
         // Who waits here gets what the one before it read.
         let mut stretch = self.stretch.lock().await;
+        let settled = store.wakes.times_settled();
+        if stretch.settled != settled {
+            *stretch = Stretch { settled, from: after, ..Stretch::default() };
+        }
         if stretch.from <= after && after < stretch.end() {
             return Ok(Found::Facts(stretch.behind(after, limit as usize)));
         }
@@ -107,7 +113,7 @@ impl Tail {
             return self.stored(store, after, limit).await;
         }
         if after > stretch.end() {
-            *stretch = Stretch { from: after, ..Stretch::default() };
+            *stretch = Stretch { settled, from: after, ..Stretch::default() };
         }
         let found = self.stored(store, after, limit).await?;
         if let Found::Facts(facts) = &found {

@@ -71,7 +71,7 @@ async fn listen(app: &App, own: Uuid, mut heard: impl FnMut()) -> StoreError {
                     return error;
                 }
                 wakes.hears_others.store(true, Ordering::Relaxed);
-                wakes.wake_all();
+                wakes.settled();
             }
             Err(error) => return error,
         }

@@ -49,11 +49,13 @@ pub(crate) async fn stream(
         }
         None => query.after,
     };
+    // Before the look: what is found out after it is looked at again.
+    let settled = app.wakes.times_settled();
     let mut session = app.store.read().await?;
     let reader = Reader::find(&mut session, log, &after).await?;
     drop(session);
     let tail = (!matches!(log, Log::Seen(_))).then(|| app.tails.of(log));
-    Ok(stream::open(app, Facts { reader, filter: query.filter, tail }))
+    Ok(stream::open(app, Facts { reader, filter: query.filter, tail, settled }))
 }
 
 /// The events of a log, as a stream's source.
@@ -61,6 +63,8 @@ struct Facts {
     reader: Reader,
     filter: Filter,
     tail: Option<Arc<Tail>>,
+    /// As of when the reader's place is known to be of this life of the database.
+    settled: u64,
 }
 
 impl Source for Facts {
@@ -101,6 +105,12 @@ impl Source for Facts {
 
 impl Facts {
     async fn read_on(&mut self, app: &App) -> Result<Chunk, ReadError> {
+        let settled = app.wakes.times_settled();
+        if self.settled != settled {
+            let mut session = app.store.read().await?;
+            self.reader.is_of_this_life(&mut session).await?;
+            self.settled = settled;
+        }
         let mut chunk = Chunk::default();
         // Not one event that the filter wants may be there: then the next stretch is read at once.
         while !chunk.is_full() {

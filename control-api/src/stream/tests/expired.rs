@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::event;
 use super::subscriber::Subscriber;
+use super::{event, progress};
 use crate::store::Store;
 use crate::store::postgres_server::PostgresServer;
 use crate::testing::Running;
@@ -80,4 +80,62 @@ async fn is_told_where_to_go_on(api: Running) {
         }
     }
     api.end().await;
+}
+
+/// What the store knows its database by; and the end of the connection for news, on which it is compared.
+const FAILOVER: [&str; 2] = [
+    "UPDATE event_order SET life = 'of a primary that is gone'",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'",
+];
+
+#[tokio::test]
+async fn readers_of_a_database_that_began_another_life_are_told_where_to_go_on() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let one = Running::on(server.address()).await;
+    let two = one.beside().await;
+    let launched = one.launch(json!({})).await;
+    let worker = Worker::hello(&one, launched.sandbox_id).await;
+    assert_eq!(worker.send(&[progress(1)]).await.0, 200);
+    let paths = [
+        format!("/api/v1/specs/{}/events/stream", launched.spec.id),
+        format!("/api/v1/sandboxes/{}/events/stream", launched.sandbox_id),
+        "/api/v1/events/stream".to_owned(),
+    ];
+    let mut readers = Vec::new();
+    for (api, path) in [&one, &two].into_iter().flat_map(|api| paths.iter().map(move |p| (api, p)))
+    {
+        let mut reader = Subscriber::open(api, path, None).await;
+        assert_eq!(reader.next().await.json()["seq"], 1, "{path}");
+        readers.push((api, path, reader));
+    }
+
+    let store = Store::open(&server.address()).await.unwrap();
+    for sql in FAILOVER {
+        let mut write = store.write().await.unwrap();
+        assert!(write.query(sql).execute().await.unwrap() > 0, "{sql}");
+        write.commit().await.unwrap();
+    }
+    store.close().await;
+    let mut oldest = Vec::new();
+    for (api, path, mut reader) in readers {
+        let expired = reader.next().await;
+        let problem = expired.json();
+        assert_eq!(expired.name.as_deref(), Some("expired"), "{path}: {problem}");
+        assert_eq!(problem["type"], "cursor-expired", "{path}");
+        assert!(problem["detail"].as_str().unwrap().contains("another life"), "{path}: {problem}");
+        assert!(reader.is_at_its_end().await, "{path}");
+        oldest.push((api, path, problem["oldest"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(worker.send(&[progress(2)]).await.0, 200);
+    for (api, path, oldest) in oldest {
+        let mut again = Subscriber::open(api, path, Some(&oldest)).await;
+        for seq in 1..=2 {
+            assert_eq!(again.next().await.json()["seq"], seq, "{path}");
+        }
+    }
+    for api in [two, one] {
+        api.end().await;
+    }
 }
