@@ -1,7 +1,8 @@
 //! What `docs/deploy` describes: three replicas on one PostgreSQL, behind the nginx whose settings
-//! stand there, over TLS.
+//! stand there, over TLS; and the units that start them ([`units`]).
 
 mod nginx;
+mod units;
 
 use std::net::SocketAddr;
 
