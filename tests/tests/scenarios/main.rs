@@ -38,6 +38,7 @@ mod salvage;
 mod secrets;
 mod shape;
 mod steer;
+mod stopping;
 mod together;
 mod tracing;
 mod watching;
