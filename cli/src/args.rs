@@ -156,7 +156,7 @@ pub(crate) struct LaunchArgs {
     /// Last phase to do: explore, requirements, design, tasks, sync or complete
     #[arg(long, value_name = "PHASE")]
     pub(crate) until: Option<Phase>,
-    /// How often a run that loses its sandbox goes on in another one [default: once]
+    /// How often a run whose sandbox is lost, or stuck, goes on in another one [default: once]
     #[arg(long, value_name = "TIMES")]
     pub(crate) restarts: Option<u8>,
     /// Let the built-in guardian nudge the agent when it goes round in circles
@@ -177,7 +177,7 @@ pub(crate) struct ResumeArgs {
     /// Last phase to do
     #[arg(long, value_name = "PHASE")]
     pub(crate) until: Option<Phase>,
-    /// How often a run that loses its sandbox goes on in another one [default: once]
+    /// How often a run whose sandbox is lost, or stuck, goes on in another one [default: once]
     #[arg(long, value_name = "TIMES")]
     pub(crate) restarts: Option<u8>,
     /// Let the built-in guardian nudge the agent when it goes round in circles

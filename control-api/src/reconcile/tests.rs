@@ -160,6 +160,25 @@ async fn what_hangs_is_nudged_interrupted_saved_and_ended_with_the_cause_in_word
 }
 
 #[tokio::test]
+async fn a_worker_that_used_up_its_attempts_is_not_started_again() {
+    let api = with(|config| config.liveness.restarts = 1).await;
+    let launched = api.launch(json!({})).await;
+    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let timed_out = json!({
+        "outcome": "timed_out", "failed_phase": "explore", "message": "three attempts",
+        "cost_usd": 0.0, "duration_ms": 1,
+    });
+    let report = worker.event("spec.execution_failed", None, timed_out);
+    worker.report(&[report]).await;
+    let spec = api.until_spec(launched.spec.id, "failed").await;
+    assert_eq!(
+        (&spec["reason"], &spec["message"]),
+        (&json!("timed_out"), &json!("three attempts"))
+    );
+    api.end().await;
+}
+
+#[tokio::test]
 async fn a_stop_that_a_worker_obeys_counts_as_what_it_was_asked_for() {
     let api = with(|_| ()).await;
     let launched = api.launch(json!({})).await;

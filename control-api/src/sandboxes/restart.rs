@@ -53,6 +53,10 @@ pub(super) async fn wanted(
         return Ok(Restart::No);
     }
     let settings = app.settings_of(write, run.spec.project_id).await?;
+    // A worker that says so itself has used up its attempts: the same again would cost the same again.
+    if outcome == Outcome::TimedOut && watched.stop_outcome.is_none() {
+        return Ok(Restart::No);
+    }
     if !restarts(outcome, watched.restart, sandbox.options.restarts, &settings) {
         return Ok(Restart::No);
     }

@@ -56,7 +56,8 @@ pub struct Settings {
     pub soft_max: u32,
     /// How often a run is started again by itself, from the last accepted phase.
     pub restarts: u8,
-    /// The endings after which it is.
+    /// The endings after which it is; `timed_out` where a verdict ended it, not where its worker used up
+    /// its attempts.
     pub restart_after: Vec<Outcome>,
     /// How many sandboxes of one spec may be asked for within `starts_window_s`.
     pub starts_max: u32,
