@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) seal_key_file: Option<PathBuf>,
     /// How credentials are checked before they are kept: `ask` or `form`.
     pub(crate) credential_check: Option<String>,
+    /// Where repositories are, if not on the public GitHub.
+    pub(crate) github: Option<String>,
     /// Where GitHub's API is.
     pub(crate) github_api: Option<String>,
     /// Where the model's API is.
@@ -122,6 +124,7 @@ impl Config {
             seal_keys: text("SPECWRIGHT_SEAL_KEY"),
             seal_key_file: set("SPECWRIGHT_SEAL_KEY_FILE").map(PathBuf::from),
             credential_check: text("SPECWRIGHT_CREDENTIAL_CHECK"),
+            github: text("GITHUB_URL"),
             github_api: text("GITHUB_API_URL"),
             model_api: text("ANTHROPIC_BASE_URL"),
             server: text("SPECWRIGHT_URL"),

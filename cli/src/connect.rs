@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 
-/// Where GitHub's API is, where no variable says it.
+/// Where repositories of GitHub are.
+const GITHUB: &str = "https://github.com";
+/// Where its API is, where no variable says it.
 const GITHUB_API: &str = "https://api.github.com";
 /// Where the model's API is, likewise.
 const MODEL_API: &str = "https://api.anthropic.com";
@@ -62,12 +64,10 @@ pub(crate) enum ConnectError {
         found: String,
     },
     /// Where a service is, is not said by an address.
-    #[error("{name} is `{found}`; an address like https://api.example.org would be right")]
+    #[error("{name} is no address like https://api.example.org, without a user and a password")]
     ServiceAddress {
         /// The variable.
         name: &'static str,
-        /// What it was.
-        found: String,
     },
     /// The client refused its settings.
     #[error(transparent)]
@@ -184,28 +184,37 @@ pub(crate) fn api_config(config: &Config, token: OwnerToken) -> Result<ApiConfig
     let program = std::env::current_exe().map_err(ConnectError::OwnPath)?;
     let worker = WorkerProgram { program, arguments: vec!["supervise".into()] };
     let environment = environment_to_hand_on();
-    let (seal_keys, credential_services) = (seal_keys(config)?, credential_services(config)?);
+    let seal_keys = seal_keys(config)?;
+    // `serve` says what is wrong there; a command that has nothing to do with it goes on.
+    let credential_services = credential_services(config).unwrap_or_default();
     let api = ApiConfig::new(config.data_dir.clone(), token, worker);
     Ok(ApiConfig { environment, seal_keys, credential_services, ..api })
 }
 
 /// Where credentials are tried out before they are kept.
-fn credential_services(config: &Config) -> Result<Option<CredentialServices>, ConnectError> {
+pub(crate) fn credential_services(
+    config: &Config,
+) -> Result<Option<CredentialServices>, ConnectError> {
     match config.credential_check.as_deref() {
         None | Some("ask") => {}
         Some("form") => return Ok(None),
         Some(other) => return Err(ConnectError::CredentialCheck { found: other.to_owned() }),
     }
-    let address = |name, given: &Option<String>, usual: &str| {
-        let text = given.as_deref().unwrap_or(usual);
-        let url = text.parse::<Url>().ok();
-        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| ConnectError::ServiceAddress { name, found: text.to_owned() })
+    let address = |name, text: &str| {
+        let url = text.parse::<Url>().ok().filter(|url| {
+            let bare = url.username().is_empty() && url.password().is_none();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && bare
+        });
+        url.ok_or(ConnectError::ServiceAddress { name })
     };
-    Ok(Some(CredentialServices {
-        github: address("GITHUB_API_URL", &config.github_api, GITHUB_API)?,
-        model: address("ANTHROPIC_BASE_URL", &config.model_api, MODEL_API)?,
-    }))
+    let github = match (&config.github_api, &config.github) {
+        (Some(api), _) => Some(address("GITHUB_API_URL", api)?),
+        // The repositories are elsewhere: their token is none of the public host's business.
+        (None, Some(host)) if host.trim_end_matches('/') != GITHUB => None,
+        (None, _) => Some(address("GITHUB_API_URL", GITHUB_API)?),
+    };
+    let model = config.model_api.as_deref().unwrap_or(MODEL_API);
+    Ok(Some(CredentialServices { github, model: address("ANTHROPIC_BASE_URL", model)? }))
 }
 
 /// What seals credentials: what the variable says, else what the file has.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::args::ServeArgs;
-use crate::connect::{api_config, token_file, token_of_owner};
+use crate::connect::{api_config, credential_services, token_file, token_of_owner};
 use crate::exit::{Exit, Failure};
 use crate::output::tell;
 
@@ -70,6 +70,7 @@ pub(super) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     if !args.own_keys {
         keys::keep(&mut settings.environment);
     }
+    settings.credential_services = credential_services(config)?;
     settings.public_url = args.public_url;
     settings.local_repositories = args.local_repositories;
     if let Some(per_second) = args.requests {

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url, redirect};
 use specwright_shared::wire::credential::{CredentialKind, SecretText};
 
-use crate::client::install_tls_provider;
+use crate::client::{install_tls_provider, is_loopback};
 use crate::problem::chain;
 
 /// How long a service may take to answer: who sets a credential waits for it.
@@ -20,8 +21,8 @@ const MODEL_API_VERSION: &str = "2023-06-01";
 /// Where the services are that credentials open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialServices {
-    /// The API of GitHub, e.g. `https://api.github.com`.
-    pub github: Url,
+    /// The API of GitHub, e.g. `https://api.github.com`; absent: where it is, is not known.
+    pub github: Option<Url>,
     /// The model's API, e.g. `https://api.anthropic.com`.
     pub model: Url,
 }
@@ -45,14 +46,17 @@ impl CredentialServices {
     pub(crate) async fn ask(&self, kind: CredentialKind, value: &SecretText) -> Said {
         let (base, path) = match kind {
             // The one thing that every kind of token may read; it counts against no limit.
-            CredentialKind::GithubToken => (&self.github, "rate_limit"),
+            CredentialKind::GithubToken => match &self.github {
+                Some(github) => (github, "rate_limit"),
+                None => return Said::Nothing("GITHUB_API_URL does not say where".to_owned()),
+            },
             CredentialKind::ModelApiKey => (&self.model, "v1/models"),
             // It is made for conversations alone, and those cost.
             CredentialKind::ModelOauthToken => {
                 return Said::Nothing("nothing can be asked with it that is free".to_owned());
             }
         };
-        let http = match http() {
+        let http = match http(base) {
             Ok(http) => http,
             Err(error) => return Said::Nothing(chain(&error)),
         };
@@ -62,12 +66,16 @@ impl CredentialServices {
             Ok(mut segments) => drop(segments.pop_if_empty().extend(path.split('/'))),
             Err(()) => return Said::Nothing(format!("{base} is no address of a service")),
         }
+        let Ok(mut key) = HeaderValue::from_str(value.reveal()) else {
+            return Said::Nothing("no header can hold it".to_owned());
+        };
+        key.set_sensitive(true);
         let request = http.get(url);
         let request = match kind {
             CredentialKind::GithubToken => request.bearer_auth(value.reveal()),
-            CredentialKind::ModelApiKey | CredentialKind::ModelOauthToken => request
-                .header("x-api-key", value.reveal())
-                .header("anthropic-version", MODEL_API_VERSION),
+            CredentialKind::ModelApiKey | CredentialKind::ModelOauthToken => {
+                request.header("x-api-key", key).header("anthropic-version", MODEL_API_VERSION)
+            }
         };
         match request.send().await {
             Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => Said::Refused { host },
@@ -79,9 +87,12 @@ impl CredentialServices {
 }
 
 /// Made when it is wanted, which is seldom: a client holds the roots of all certificates.
-fn http() -> Result<reqwest::Client, reqwest::Error> {
+fn http(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
     install_tls_provider();
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    // A proxy for the world outside cannot reach this machine's own loopback, and is to see no key for it.
+    let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
+    builder
         .timeout(ANSWER_TIMEOUT)
         // A redirect could carry the key to another host.
         .redirect(redirect::Policy::none())

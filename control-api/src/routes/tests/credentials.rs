@@ -240,7 +240,7 @@ async fn a_key_that_its_service_does_not_know_is_refused_and_what_cannot_be_aske
 {
     let (address, asked) = service().await;
     let services = |github: &str, model: &str| CredentialServices {
-        github: github.parse().unwrap(),
+        github: Some(github.parse().unwrap()),
         model: model.parse().unwrap(),
     };
     let seal_keys = Some(Arc::new(SealKeys::parse(KEY_ONE).unwrap()));
