@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::time::Timestamp;
@@ -40,11 +41,13 @@ const BATCHES_MAX: usize = 256;
 const BYTES_MAX: usize = BATCH_MAX_BYTES;
 /// How many groups are under way at once on PostgreSQL: while one waits for the disk, another one's
 /// statements run. SQLite has one writer.
-const GROUPS_ON_POSTGRES: usize = 2;
+const GROUPS_ON_POSTGRES: usize = 3;
 /// As much has to wait for another group to be begun beside one that is under way. Few single events
-/// are soon through with the next group, and two small commits cost nearly twice what one does; a
-/// batch of 50 events is worth a commit of its own.
-const WORTH_ANOTHER_BYTES: usize = 12 * 1024;
+/// are soon through with the next group, and two small commits cost nearly twice what one does; two
+/// batches of 50 events are worth a commit of their own.
+const WORTH_ANOTHER_BYTES: usize = 24 * 1024;
+/// Nor does anyone wait longer for a group under way: its connection may be dead without a word.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What a batch came to; `None`: it is to be taken alone.
 type Answer = Option<Result<Taken, IngestError>>;
@@ -67,7 +70,7 @@ struct Line {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Never more than requests under way.
+    /// Of requests under way, and of those that were given up since.
     waiting: VecDeque<Waiting>,
     /// Of all who wait.
     bytes: usize,
@@ -76,6 +79,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Waiting {
+    since: Instant,
     arrived: Arc<Arrived>,
     answer: oneshot::Sender<Answer>,
 }
@@ -101,7 +105,7 @@ impl Groups {
     /// Takes a batch in, with whoever else waits.
     pub(super) async fn take(&self, arrived: &Arc<Arrived>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { arrived: Arc::clone(arrived), answer };
+        let waiting = Waiting { since: Instant::now(), arrived: Arc::clone(arrived), answer };
         if let Some(at_work) = self.line.join(waiting) {
             // A task of its own: who goes away now takes nothing from the others.
             self.tasks.spawn(at_work.until_nobody_waits());
@@ -121,8 +125,10 @@ impl Line {
         let mut queue = self.queue();
         queue.bytes += waiting.arrived.bytes();
         queue.waiting.push_back(waiting);
-        if queue.at_work == self.at_once || (queue.at_work > 0 && queue.bytes < WORTH_ANOTHER_BYTES)
-        {
+        let is_worth_it = queue.at_work == 0
+            || queue.bytes >= WORTH_ANOTHER_BYTES
+            || queue.waiting.front().is_some_and(|first| first.since.elapsed() >= WAIT_MAX);
+        if queue.at_work == self.at_once || !is_worth_it {
             return None;
         }
         queue.at_work += 1;
@@ -335,6 +341,6 @@ impl Counted {
             self.lease_expires_at = self.lease_expires_at.max(arrived.now.plus(arrived.lease));
         }
         let ack = Ack { acked: standing.acked, ended: standing.ended };
-        Some(Ok(Taken { ack, spec, token: Some(standing.token) }))
+        Some(Ok(Taken { ack, spec, token: Some(standing.token), next: None }))
     }
 }
