@@ -51,8 +51,9 @@ fn spent(cost_micro_usd: i64, spec: &Spec, settings: &Settings) -> Option<String
     let most = settings.spend_max_usd?;
     is_overspent(cost_micro_usd, settings).then(|| {
         format!(
-            "the spec's runs have cost {:.2} US dollars (at most {most:.2} are); raise \
-             `spend_max_usd`, or `specwright reset-breaker {}`",
+            "the spec's runs have cost {:.2} US dollars (at most {most:.2} are); \
+             `specwright reset-breaker {}` counts anew, `spend_max_usd` of the project's or the server's \
+             liveness settings is the limit",
             usd(cost_micro_usd),
             spec.id
         )

@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 use self::arrived::Arrived;
 use self::together::Groups;
+use crate::app::App;
 use crate::run::Run;
 use crate::store::event::intake::Standing;
 use crate::store::plan::PlanError;
@@ -134,6 +135,8 @@ pub(crate) struct Taken {
     /// SHA-256 of the token that opens the sandbox, as it stood when this was taken in; `None` where that
     /// was not looked at.
     pub(crate) token: Option<[u8; 32]>,
+    /// The sandbox that goes on with the run; its place is to be made.
+    pub(crate) next: Option<SandboxId>,
 }
 
 /// Takes in what workers report to one control API.
@@ -164,12 +167,14 @@ impl Intake {
     }
 
     /// Takes in a batch. The answer is true only after the commit. What a lost connection broke off is
-    /// done again: a batch that was committed after all gets the same answer.
+    /// done again: a batch that was committed after all gets the same answer. With a control API, a run
+    /// that ends may go on in another sandbox ([`Taken::next`]).
     ///
     /// # Errors
     /// [`IngestError`]; nothing of the batch is stored then.
     pub(crate) async fn take(
         &self,
+        app: Option<&App>,
         redactor: &Redactor,
         sandbox: SandboxId,
         batch: Batch,
@@ -182,6 +187,6 @@ impl Intake {
         {
             return taken;
         }
-        again("ingest", || alone::take(&self.store, &arrived)).await
+        again("ingest", || alone::take(app, &self.store, &arrived)).await
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) phases: BTreeMap<Phase, PhaseRecord>,
     changed: BTreeSet<Phase>,
     recorded: Vec<Recorded>,
+    /// The sandbox that goes on with the run; its place is to be made once that is committed.
+    pub(crate) next: Option<SandboxId>,
     now: Timestamp,
 }
 
@@ -66,6 +68,7 @@ impl Run {
             phases,
             changed: BTreeSet::new(),
             recorded: Vec::new(),
+            next: None,
             now,
         }))
     }
@@ -195,7 +198,7 @@ impl Run {
         })
     }
 
-    /// Ends the sandbox of a run that can no longer report for itself, and asks for another one that
+    /// Ends the sandbox of a run, and asks for another one that
     /// goes on from the first phase without an accepted output. The spec stays what it is. `false`:
     /// the sandbox had ended already, and nothing changed.
     pub(crate) async fn restart(
@@ -221,6 +224,7 @@ impl Run {
         self.spec.current_phase = first;
         store::sandbox::insert(write, next).await?;
         store::start::set_restart(write, next.id, restart, self.now).await?;
+        self.next = Some(next.id);
         let event = Event::Restarted(Restarted {
             ended,
             outcome,

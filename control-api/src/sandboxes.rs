@@ -5,7 +5,7 @@
 
 pub(crate) mod local;
 pub(crate) mod lost;
-mod restart;
+pub(crate) mod restart;
 pub(crate) mod salvage;
 
 use std::time::Duration;

@@ -6,11 +6,17 @@ use specwright_shared::wire::sandbox::Ack;
 
 use super::arrived::{Arrived, Checked};
 use super::{IngestError, Refusal, Taken, effects};
+use crate::app::App;
 use crate::run::Run;
 use crate::store::{self, Store, Write};
 
-/// Takes in a batch. It waits for whoever has its run locked.
-pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, IngestError> {
+/// Takes in a batch. It waits for whoever has its run locked. With a control API, a run that ends may go
+/// on in another sandbox.
+pub(super) async fn take(
+    app: Option<&App>,
+    store: &Store,
+    arrived: &Arrived,
+) -> Result<Taken, IngestError> {
     let (sandbox, now) = (arrived.sandbox, arrived.now);
     let mut write = store.write().await?;
     let mut run =
@@ -29,11 +35,11 @@ pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, Inge
         let ended = run.sandbox.state == SandboxState::Ended;
         // What it was taken in with may still be under way to the disk, in this very transaction.
         write.commit().await?;
-        return Ok(Taken { ack: Ack { acked, ended }, spec, token: None });
+        return Ok(Taken { ack: Ack { acked, ended }, spec, token: None, next: None });
     };
     let acked = last.event.seq;
     for checked in fresh {
-        let taken = take_one(&mut write, &mut run, checked).await;
+        let taken = take_one(app, &mut write, &mut run, checked).await;
         taken.map_err(|refusal| refusal.at(checked.event.seq))?;
     }
     run.sandbox.acked_seq = acked;
@@ -42,15 +48,20 @@ pub(super) async fn take(store: &Store, arrived: &Arrived) -> Result<Taken, Inge
     run.save(&mut write).await?;
     write.commit().await?;
     let ended = run.sandbox.state == SandboxState::Ended;
-    Ok(Taken { ack: Ack { acked, ended }, spec, token: None })
+    Ok(Taken { ack: Ack { acked, ended }, spec, token: None, next: run.next })
 }
 
-async fn take_one(write: &mut Write, run: &mut Run, checked: &Checked) -> Result<(), Refusal> {
+async fn take_one(
+    app: Option<&App>,
+    write: &mut Write,
+    run: &mut Run,
+    checked: &Checked,
+) -> Result<(), Refusal> {
     let decoded = checked.decoded.as_ref().map_err(Clone::clone)?;
     run.record(&checked.event, true);
     match decoded {
         Decoded::Known(body) if run.sandbox.state != SandboxState::Ended => {
-            effects::apply(write, run, &checked.event, (**body).clone()).await
+            effects::apply(app, write, run, &checked.event, (**body).clone()).await
         }
         Decoded::Known(_) | Decoded::Unknown => Ok(()),
     }

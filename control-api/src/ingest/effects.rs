@@ -4,12 +4,14 @@
 use specwright_shared::outcome::Outcome;
 use specwright_shared::phase::{Phase, PhaseStatus, SpecStatus};
 use specwright_shared::wire::event::{
-    AgentCompleted, Event, ExecutionCompleted, ModelCall, RawEvent,
+    AgentCompleted, Event, ExecutionCompleted, ExecutionFailed, ModelCall, RawEvent,
 };
 
 use super::{Fault, Refusal, gate};
+use crate::app::App;
 use crate::run::{Ending, Run};
-use crate::store::{self, Write, micro_usd};
+use crate::sandboxes::restart::{self, Restart};
+use crate::store::{self, StoreError, Write, micro_usd};
 
 /// How far the meaning of an event reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub(super) fn reach(event: &Event) -> Result<Reach, Fault> {
 
 /// Applies an event that was just recorded.
 pub(super) async fn apply(
+    app: Option<&App>,
     write: &mut Write,
     run: &mut Run,
     raw: &RawEvent,
@@ -149,12 +152,37 @@ pub(super) async fn apply(
                 ))
                 .into());
             }
-            let (outcome, message) = run.as_intended(write, body.outcome, &body.message).await?;
-            run.end(write, Ending::failed(outcome, message)).await?;
+            failed(app, write, run, &body).await?;
         }
         // [`reach`] said that it means nothing more.
         _ => {}
     }
+    Ok(())
+}
+
+/// Ends a run that failed; or only its sandbox, where another one is to go on.
+async fn failed(
+    app: Option<&App>,
+    write: &mut Write,
+    run: &mut Run,
+    report: &ExecutionFailed,
+) -> Result<(), StoreError> {
+    let (outcome, mut message) = run.as_intended(write, report.outcome, &report.message).await?;
+    // Who says so himself has used up his attempts: the same again would cost the same again.
+    let used_up = report.outcome == Outcome::TimedOut;
+    let restart = match app {
+        Some(app) if !used_up => restart::wanted(app, write, run, outcome).await?,
+        _ => Restart::No,
+    };
+    match restart {
+        Restart::In(next, number) => {
+            run.restart(write, (outcome, &message), &next, number).await?;
+            return Ok(());
+        }
+        Restart::Refused(why) => message = format!("{message}; it is not started again: {why}"),
+        Restart::No => {}
+    }
+    run.end(write, Ending::failed(outcome, message)).await?;
     Ok(())
 }
 

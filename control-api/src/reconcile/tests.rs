@@ -10,6 +10,7 @@ mod ways_out;
 use serde_json::{Value, json};
 use specwright_shared::id::SandboxId;
 use specwright_shared::phase::Phase;
+use specwright_shared::wire::spec::Launched;
 
 use crate::testing::worker::Worker;
 use crate::testing::{Running, documents, until};
@@ -178,29 +179,70 @@ async fn a_worker_that_used_up_its_attempts_is_not_started_again() {
     api.end().await;
 }
 
-#[tokio::test]
-async fn a_stop_that_a_worker_obeys_counts_as_what_it_was_asked_for() {
-    let api = with(|_| ()).await;
+/// A run that is found stuck, and whose worker does as it is asked.
+async fn obeyed(api: &Running) -> (Launched, String) {
     let launched = api.launch(json!({})).await;
-    steps_without_pauses(&api, &launched.spec.project_id.to_string()).await;
     let own = json!({ "stuck": [{ "action": "save_work", "after_s": 0 }] });
     let path = format!("/api/v1/projects/{}/liveness", launched.spec.project_id);
     api.request("PUT", &path, crate::testing::OWNER_TOKEN, Some(&own)).await;
-    let mut worker = Worker::hello(&api, launched.sandbox_id).await;
+    let mut worker = Worker::hello(api, launched.sandbox_id).await;
+    let explore = worker.completed(Phase::Explore, documents::of(Phase::Explore).as_ref());
+    worker.report(&[explore]).await;
     worker.beat_stuck().await;
     until_steps(&worker, 1).await;
     let ack = worker.beat_stuck().await;
     let reason = ack["stop"]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("the run is stuck"), "{reason}");
     let cancelled = json!({
-        "outcome": "cancelled", "failed_phase": "explore", "message": "as asked",
+        "outcome": "cancelled", "failed_phase": "requirements", "message": "as asked",
         "cost_usd": 0.0, "duration_ms": 1,
     });
     let report = worker.event("spec.execution_failed", None, cancelled);
     worker.report(&[report]).await;
+    (launched, reason)
+}
+
+#[tokio::test]
+async fn a_stop_that_a_worker_obeys_counts_as_what_it_was_asked_for() {
+    let api = with(|config| config.liveness.restarts = 0).await;
+    let (launched, reason) = obeyed(&api).await;
     let spec = api.until_spec(launched.spec.id, "failed").await;
     assert_eq!(spec["reason"], "timed_out");
     assert_eq!(spec["message"], format!("{reason}; as asked"));
+    api.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_stopped_for_being_stuck_goes_on_in_another_sandbox_once() {
+    let api = with(|config| config.liveness.restarts = 1).await;
+    let (launched, reason) = obeyed(&api).await;
+    let spec = launched.spec.id.to_string();
+    let second = next_sandbox(&api, &spec, launched.sandbox_id).await;
+    let (_, found) = api.get(&format!("/api/v1/specs/{spec}")).await;
+    assert_eq!(
+        (&found["status"], &found["current_phase"]),
+        (&json!("executing"), &json!("requirements")),
+        "from the last accepted phase: {found}"
+    );
+    let first = shown(&api, launched.sandbox_id).await;
+    assert_eq!((&first["state"], &first["outcome"]), (&json!("ended"), &json!("timed_out")));
+    assert_eq!(first["message"], format!("{reason}; as asked"));
+    let told = kinds(&api, &spec).await;
+    let ends = told.iter().filter(|kind| *kind == "spec.execution_failed").count();
+    let restarts = told.iter().filter(|kind| *kind == "spec.restarted").count();
+    assert_eq!((ends, restarts), (1, 1), "{told:?}");
+
+    // The second one's bound is used up.
+    let mut worker = Worker::hello(&api, second).await;
+    worker.beat_stuck().await;
+    until_steps(&worker, 1).await;
+    let cancelled = json!({
+        "outcome": "cancelled", "failed_phase": "requirements", "message": "as asked",
+        "cost_usd": 0.0, "duration_ms": 1,
+    });
+    let report = worker.event("spec.execution_failed", None, cancelled);
+    worker.report(&[report]).await;
+    assert_eq!(api.until_spec(launched.spec.id, "failed").await["reason"], "timed_out");
     api.end().await;
 }
 

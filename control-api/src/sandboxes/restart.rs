@@ -1,4 +1,4 @@
-//! Whether a run that lost its sandbox goes on in another one.
+//! Whether a run whose sandbox ends goes on in another one.
 //!
 //! What holds: nobody asked the run to stop; a control API that lives as long as one command takes up
 //! only what it watches itself; the ending is one after which runs are started again;
@@ -21,7 +21,7 @@ use crate::store::sandbox::NewSandbox;
 use crate::store::{self, StoreError, Write};
 
 /// Whether a run goes on.
-pub(super) enum Restart {
+pub(crate) enum Restart {
     /// It ends with its sandbox.
     No,
     /// It would, and is not let: why.
@@ -31,7 +31,7 @@ pub(super) enum Restart {
 }
 
 /// Whether the run of a sandbox that ends like this goes on in another one.
-pub(super) async fn wanted(
+pub(crate) async fn wanted(
     app: &Api,
     write: &mut Write,
     run: &Run,
@@ -53,10 +53,6 @@ pub(super) async fn wanted(
         return Ok(Restart::No);
     }
     let settings = app.settings_of(write, run.spec.project_id).await?;
-    // A worker that says so itself has used up its attempts: the same again would cost the same again.
-    if outcome == Outcome::TimedOut && watched.stop_outcome.is_none() {
-        return Ok(Restart::No);
-    }
     if !restarts(outcome, watched.restart, sandbox.options.restarts, &settings) {
         return Ok(Restart::No);
     }

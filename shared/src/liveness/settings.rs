@@ -96,7 +96,8 @@ impl Default for Settings {
             restart_after: vec![Outcome::Lost, Outcome::TimedOut],
             starts_max: 20,
             starts_window_s: 3600,
-            // For what goes round in circles while nobody looks; a single job's budget is lower.
+            // For what goes round in circles while nobody looks, over all runs: a job's own budget is
+            // for one of them, and has no default.
             spend_max_usd: Some(SPEND_MAX_USD_DEFAULT),
         }
     }

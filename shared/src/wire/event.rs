@@ -244,7 +244,7 @@ events! {
     EventRefused(EventRefused) = "worker.event_refused" [];
     /// The worker gave up droppable facts because the disk was nearly full.
     EventsDropped(EventsDropped) = "worker.events_dropped" [];
-    /// A sandbox ended without a report, and another one goes on.
+    /// A sandbox ended before its run was through, and another one goes on.
     Restarted(Restarted) = "spec.restarted" [];
     /// The verdict about a sandbox became alarming, or calm again, or something is done about it.
     SandboxJudged(SandboxJudged) = "sandbox.judged" [];

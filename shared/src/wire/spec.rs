@@ -68,8 +68,8 @@ pub struct RunOptions {
     /// The last phase to do; absent: `complete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Phase>,
-    /// How often the run is started again by itself when its sandbox is lost; absent: as often as the
-    /// project's settings say.
+    /// How often the run is started again by itself when its sandbox is lost, or is ended because it is
+    /// stuck; absent: as often as the project's settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u8>,
     /// Whether the built-in guardian watches this run; absent: as the project's settings say.

@@ -32,6 +32,11 @@ fn the_least_that_is_needed_has_sensible_defaults() {
     assert_eq!(config.control_api.as_str(), "http://127.0.0.1:9/api/v1");
     assert_eq!(config.output_dir, PathBuf::from("/nowhere/state/documents"));
     assert_eq!(config.phase_timeout, Duration::from_secs(3600));
+    // A compiler that is silent for 25 minutes, and a model that says nothing for 14, are work: no limit
+    // of ours is shorter, and the attempt has room for both.
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    assert!(config.tool_timeout > minutes(25) && config.silence_timeout > minutes(14));
+    assert!(config.phase_timeout > minutes(25 + 14));
     assert_eq!(config.max_attempts.get(), 3);
     assert_eq!(config.start, Start::AsTheJobSays);
     assert!(!config.die_with_parent);

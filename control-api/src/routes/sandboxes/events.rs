@@ -16,6 +16,7 @@ use crate::credentials::EntrustError;
 use crate::extract::{PackedBody, PathId};
 use crate::ingest::{IngestError, Taken};
 use crate::problem::{Refusal, chain, impl_answer};
+use crate::reconcile;
 
 impl Refusal for IngestError {
     fn kind(&self) -> ProblemType {
@@ -120,5 +121,10 @@ pub(crate) async fn handler(
 async fn take(app: &App, id: SandboxId, batch: Batch, events: u32) -> Result<Taken, EventsError> {
     app.limiter.take(Class::Events, id.0, events, Instant::now())?;
     let redactor = app.redactors.of(app, id, batch.generation).await?;
-    Ok(app.intake.take(&redactor, id, batch, app.now(), app.lease).await?)
+    let taken = app.intake.take(Some(app), &redactor, id, batch, app.now(), app.lease).await?;
+    if let Some(next) = taken.next {
+        // At once; when we end before it is made, the duty does it.
+        app.tasks.spawn(reconcile::make_place(app.clone(), next));
+    }
+    Ok(taken)
 }

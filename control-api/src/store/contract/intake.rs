@@ -172,7 +172,7 @@ async fn each_of_a_group_gets_the_answer_that_it_would_get_alone(store: &Store) 
         (three.1, 1, first),
     ];
     let answers = join_all(sent.into_iter().map(|(sandbox, generation, events)| {
-        intake.take(&knows_nothing, sandbox, Batch { generation, events }, now(), LEASE)
+        intake.take(None, &knows_nothing, sandbox, Batch { generation, events }, now(), LEASE)
     }));
     let mut answers = answers.await.into_iter();
     let mut next = || answers.next().unwrap().map(|taken| taken.ack);
@@ -259,7 +259,7 @@ async fn what_is_taken_in_on_belief_is_what_is_true(store: &Store) {
     let (there, _) = super::taking_in(store);
     let report = async |intake: &Intake, generation, seqs: std::ops::RangeInclusive<u64>| {
         let batch = Batch { generation, events: seqs.map(said).collect() };
-        let taken = intake.take(&knows_nothing, sandbox, batch, now(), LEASE).await;
+        let taken = intake.take(None, &knows_nothing, sandbox, batch, now(), LEASE).await;
         taken.map(|taken| taken.ack.acked)
     };
     assert_eq!(report(&here, 1, 1..=1).await.unwrap(), 1);
@@ -303,7 +303,7 @@ async fn heartbeats_between_groups_change_nothing_of_them(store: &Store) {
     let reports = async |id: SandboxId| {
         for seq in 1..=TIMES {
             let batch = Batch { generation: 1, events: vec![said(seq)] };
-            let taken = intake.take(&knows_nothing, id, batch, now(), LEASE).await.unwrap();
+            let taken = intake.take(None, &knows_nothing, id, batch, now(), LEASE).await.unwrap();
             assert_eq!(taken.ack, Ack { acked: seq, ended: false });
         }
     };
@@ -342,7 +342,7 @@ async fn a_token_that_was_replaced_is_found_by_nothing_that_is_taken_in(store: &
     let (intake, knows_nothing) = super::taking_in(store);
     let take = async |seq| {
         let batch = Batch { generation: 1, events: vec![said(seq)] };
-        intake.take(&knows_nothing, id, batch, now(), LEASE).await.unwrap().token
+        intake.take(None, &knows_nothing, id, batch, now(), LEASE).await.unwrap().token
     };
     let [old, new] = [&*id.to_string(), "new"].map(crate::auth::hash);
     // Asked for first, then believed.

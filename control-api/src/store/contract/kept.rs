@@ -189,7 +189,7 @@ async fn a_run_is_taken_in_and_its_tickets_are_made_once(store: &Store) {
     let batch = Batch { generation: 1, events };
     for _ in 0..2 {
         let (intake, knows_nothing) = taking_in(store);
-        let taken = intake.take(&knows_nothing, sandbox, batch.clone(), now(), LEASE);
+        let taken = intake.take(None, &knows_nothing, sandbox, batch.clone(), now(), LEASE);
         let taken = taken.await.unwrap();
         assert_eq!((taken.ack, taken.spec), (Ack { acked: 8, ended: true }, spec));
     }
