@@ -162,7 +162,7 @@ async fn a_holder_has_one_credential_of_a_kind(store: &Store) {
         last_four: "cdef".into(),
         set_by: "owner".into(),
         set_at: now(),
-        confirmed_at: (byte % 2 == 0).then(now),
+        confirmed_at: byte.is_multiple_of(2).then(now),
     };
     let (first, second) =
         (credential(CredentialKind::GithubToken, 1), credential(CredentialKind::GithubToken, 2));
