@@ -191,6 +191,36 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_is_asked_about_where_its_service_is_and_nowhere_else() {
+        let of = |more: &[(&str, &str)]| {
+            let config = read(&[&[("SPECWRIGHT_CONFIG_DIR", "/c")], more].concat());
+            crate::connect::credential_services(&config).map(|services| {
+                services
+                    .map(|found| (found.github.map(|url| url.to_string()), found.model.to_string()))
+            })
+        };
+        let (github, model) = ("https://api.github.com/", "https://api.anthropic.com/");
+        let both =
+            |github: Option<&str>, model: &str| Some((github.map(str::to_owned), model.to_owned()));
+        assert_eq!(of(&[]).unwrap(), both(Some(github), model));
+        assert_eq!(of(&[("SPECWRIGHT_CREDENTIAL_CHECK", "form")]).unwrap(), None);
+        let own = ("GITHUB_URL", "https://git.example.org");
+        assert_eq!(of(&[own]).unwrap(), both(None, model), "not at the public one");
+        let api = ("GITHUB_API_URL", "https://git.example.org/api/v3");
+        let gateway = ("ANTHROPIC_BASE_URL", "http://127.0.0.1:4000");
+        let found = of(&[own, api, gateway]).unwrap();
+        assert_eq!(found, both(Some(api.1), "http://127.0.0.1:4000/"));
+        for (name, value) in [
+            ("SPECWRIGHT_CREDENTIAL_CHECK", "off"),
+            ("GITHUB_API_URL", "api.github.com"),
+            ("ANTHROPIC_BASE_URL", "https://u:secret@example.org"),
+        ] {
+            let error = of(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(name) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn spans_are_sent_where_an_endpoint_is_named_and_nothing_says_otherwise() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
         let of = |more: &[(&str, &str)]| {
