@@ -176,6 +176,38 @@ async fn a_repeat_is_the_same_intervention_and_a_second_one_is_told_how_long_to_
     api.end().await;
 }
 
+/// Neither the gap nor a cool-down holds here: what is refused is refused by the ceiling alone.
+#[tokio::test]
+async fn a_kind_whose_ceiling_is_reached_is_told_when_the_window_frees_and_another_kind_is_taken() {
+    let api = Running::with_waiting_worker().await;
+    let scene = Scene::new(&api).await;
+    let mut own = json!({
+        "nudge": { "max": 2, "cool_down_s": 0 }, "gap_s": 0, "window_s": 600,
+    });
+    scene.settings(&own).await;
+    for key in ["k-1", "k-2"] {
+        assert_eq!(scene.intervene(key, &nudge()).await.0, 201, "{key}");
+    }
+    let (status, wait, problem) = scene.intervene("k-3", &nudge()).await;
+    assert_eq!((status, &problem["type"]), (429, &json!("intervention-too-soon")), "{problem}");
+    let wait = wait.unwrap();
+    assert!((570..=600).contains(&wait), "{wait} s until the first leaves the window");
+    let said =
+        format!("the ceiling of 2 of kind `nudge` is reached; the next one is taken in {wait} s");
+    assert_eq!(problem["detail"], said);
+    let other = json!({ "kind": "interrupt", "reason": "It loops.", "evidence": "make" });
+    assert_eq!(scene.intervene("k-4", &other).await.0, 201, "another kind has its own ceiling");
+    assert_eq!(scene.events("guardian.intervened").await.len(), 3);
+    // Once the window has passed the same one is taken: its refusal used nothing up.
+    own["window_s"] = json!(1);
+    scene.settings(&own).await;
+    until("the window is free", async || {
+        (scene.intervene("k-3", &nudge()).await.0 == 201).then_some(())
+    })
+    .await;
+    api.end().await;
+}
+
 #[tokio::test]
 async fn of_guardians_that_come_at_once_one_gets_through() {
     let api = Running::with_waiting_worker().await;
