@@ -34,13 +34,17 @@ async fn refused_batches(api: &Running, problem: &str) -> f64 {
     api.number(&name).await
 }
 
-/// How many posts of events were answered with this.
-async fn answered_events(api: &Running, status: u16) -> f64 {
+/// How many requests to a route were answered with this.
+async fn answered(api: &Running, method: &str, route: &str, status: u16) -> f64 {
     let name = format!(
-        "specwright_requests_total{{method=\"POST\",route=\"/api/v1/sandboxes/{{id}}/events\",\
-         status=\"{status}\"}}"
+        "specwright_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}"
     );
     api.number(&name).await
+}
+
+/// How many posts of events were answered with this.
+async fn answered_events(api: &Running, status: u16) -> f64 {
+    answered(api, "POST", "/api/v1/sandboxes/{id}/events", status).await
 }
 
 #[tokio::test]
@@ -197,6 +201,9 @@ async fn ids_of_others_are_answered_like_ids_of_nothing() {
         let (_, absent) = get(format!("/api/v1/{collection}/{nothing}{below}")).await;
         assert_eq!(status, 404);
         assert_eq!(without(there, id.to_string()), without(absent, nothing.to_string()));
+        // Counted alike, too: the operator sees the tries, and not which of them hit something.
+        let route = format!("/api/v1/{collection}/{{id}}{below}");
+        assert_eq!(answered(&api, "GET", &route, 404).await, 2.0, "{route}");
     }
     api.end().await;
 }
