@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use specwright_shared::wire::event::{EventView, RawEvent};
 
-use self::subscriber::Subscriber;
+use self::subscriber::{Frame, Subscriber};
 use crate::config::Looks;
 use crate::store::Store;
 use crate::store::postgres_server::PostgresServer;
@@ -132,38 +132,72 @@ async fn a_cursor_that_leads_nowhere_is_answered_with_the_one_to_go_on_from() {
     api.end().await;
 }
 
+/// Reads on where a stream cut off a subscriber that took nothing: between what it still got and what
+/// comes then is no gap, and nothing comes twice. `number` counts what is in the stream, by one.
+async fn goes_on_behind_the_cut(
+    api: &Running,
+    slow: &mut Subscriber,
+    stream: &str,
+    token: &str,
+    number: &str,
+) {
+    let of = |frame: &Frame| frame.json()[number].as_u64().unwrap();
+    let (mut seen, mut last) = (Vec::new(), None);
+    let resume = loop {
+        let frame = slow.next().await;
+        if frame.name.as_deref() == Some("lagged") {
+            break frame.json()["resume"].as_str().unwrap().to_owned();
+        }
+        seen.push(of(&frame));
+        last = frame.id;
+    };
+    let place = "behind what it got, and before what it did not get";
+    assert_eq!(Some(&resume), last.as_ref(), "{stream}: {place}");
+    assert!(slow.is_at_its_end().await, "{stream}");
+    let mut again = Subscriber::open_as(api, stream, token, Some(&resume)).await;
+    seen.push(of(&again.next().await));
+    assert_eq!(seen, (1..=seen.len() as u64).collect::<Vec<_>>(), "{stream}");
+}
+
 #[tokio::test]
 async fn a_subscriber_that_takes_nothing_is_cut_off_and_told_where_to_go_on() {
     let api = Running::with_waiting_worker().await;
     let launched = api.launch(json!({})).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;
-    let path = format!("/api/v1/specs/{}/events/stream", launched.spec.id);
-    let mut slow = Subscriber::open(&api, &path, None).await;
+    let messages = format!("/api/v1/sandboxes/{}/messages", launched.sandbox_id);
+    // Of one spec all is; so its positions count the events of all, too.
+    let streams = [
+        (format!("/api/v1/specs/{}/events/stream", launched.spec.id), TOKEN, "position"),
+        (format!("/api/v1/sandboxes/{}/events/stream", launched.sandbox_id), TOKEN, "seq"),
+        ("/api/v1/events/stream".to_owned(), TOKEN, "position"),
+        (format!("{messages}/stream"), &worker.token, "position"),
+    ];
+    let mut slow = Vec::new();
+    for (stream, token, _) in &streams {
+        slow.push(Subscriber::open_as(&api, stream, token, None).await);
+    }
     // More than all buffers between the two hold.
     let text = "x".repeat(250_000);
     for seq in 1..=100 {
         let large = event(seq, "agent.words", None, json!({ "text": text }));
         assert_eq!(worker.send(&[large]).await.0, 200);
     }
+    // The longest that there are, of four bytes each character.
+    let text = "\u{1f980}".repeat(32_768);
+    for _ in 0..200 {
+        let message = json!({ "kind": "user_message", "text": text });
+        assert_eq!(api.post(&messages, &message).await.0, 201);
+    }
     let begun = Instant::now();
-    until("the patience with it is over", async || {
+    until("the patience with them is over", async || {
         (begun.elapsed() > super::PATIENCE + Duration::from_secs(2)).then_some(())
     })
     .await;
-    let mut last = None;
-    let resume = loop {
-        let frame = slow.next().await;
-        if frame.name.as_deref() == Some("lagged") {
-            break frame.json()["resume"].as_str().unwrap().to_owned();
-        }
-        last = frame.id;
-    };
-    assert_eq!(Some(&resume), last.as_ref(), "behind what it got, and before what it did not get");
-    assert!(slow.is_at_its_end().await);
-    let mut again = Subscriber::open(&api, &path, Some(&resume)).await;
-    let next = again.next().await.json();
-    let seen: i64 = resume.rsplit('.').next().unwrap().parse().unwrap();
-    assert_eq!(next["position"], seen + 1);
+    assert_eq!(api.number("specwright_streams_lagged_total").await, 4.0);
+
+    for ((stream, token, number), slow) in streams.iter().zip(&mut slow) {
+        goes_on_behind_the_cut(&api, slow, stream, token, number).await;
+    }
     api.end().await;
 }
 
