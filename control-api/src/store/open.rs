@@ -61,6 +61,9 @@ const LIMITS: [(&str, &str); 4] = [
     ("random_page_cost", "1.1"),
 ];
 
+/// What an acknowledged event must survive: a server may be set to say "committed" before it is so.
+const COMMITTED: (&str, &str) = ("synchronous_commit", "on");
+
 static SQLITE_SCHEMA: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_SCHEMA: Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -134,7 +137,9 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
     let options: PgConnectOptions = address.parse().map_err(failed)?;
     // One connection first: a pool tries a refused one again until its patience ends, and then
     // says only that it ended.
-    reach(&options, patience).await?.close().await.map_err(failed)?;
+    let mut first = reach(&options, patience).await?;
+    let forgets = says_committed_too_early(&mut first).await.map_err(failed)?;
+    first.close().await.map_err(failed)?;
     // Without our limits: a step of the schema may take minutes.
     let schema = PgPoolOptions::new()
         .max_connections(1)
@@ -155,16 +160,25 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
                 Ok(true)
             })
         })
-        .connect_with(limited(options))
+        .connect_with(limited(options, forgets))
         .await
         .map_err(failed)?;
     Ok(Store::on(Engine::Postgres(pool)))
 }
 
+/// Whether sessions would be told of commits that a power cut can still take back. Stricter settings
+/// than the usual one are an operator's choice, and stay.
+async fn says_committed_too_early(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = sqlx::query_as("SELECT current_setting('synchronous_commit') = 'off'");
+    let (off,) = asked.fetch_one(session).await?;
+    Ok(off)
+}
+
 /// The same with our limits, but for those that the address sets.
-fn limited(options: PgConnectOptions) -> PgConnectOptions {
+fn limited(options: PgConnectOptions, forgets: bool) -> PgConnectOptions {
     let given = options.get_options().unwrap_or_default().to_owned();
-    options.options(LIMITS.into_iter().filter(|(name, _)| !given.contains(name)))
+    let ours = LIMITS.into_iter().chain(forgets.then_some(COMMITTED));
+    options.options(ours.filter(|(name, _)| !given.contains(name)))
 }
 
 /// The steps of our schema on an engine.
@@ -258,6 +272,7 @@ fn absence(error: &sqlx::Error) -> (&'static str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::postgres_server::PostgresServer;
 
     #[test]
     fn both_engines_have_the_same_steps_by_number_and_name() {
@@ -273,9 +288,29 @@ mod tests {
     fn limits_that_an_address_sets_are_kept() {
         let options: PgConnectOptions =
             "postgres://h/d?options=-c%20statement_timeout%3D3s".parse().unwrap();
-        let given = limited(options);
+        let given = limited(options, false);
         let given = given.get_options().unwrap();
         assert_eq!(given.matches("statement_timeout").count(), 1, "{given}");
         assert!(given.contains("lock_timeout=8s"), "{given}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_committed_too_early_does_not_say_so_to_us() {
+        let Some(server) = PostgresServer::start() else {
+            return;
+        };
+        let mut connection = PgConnection::connect(&server.address()).await.unwrap();
+        for (set, ours) in [("off", "on"), ("remote_apply", "remote_apply")] {
+            let set = format!("ALTER ROLE postgres SET synchronous_commit = '{set}'");
+            sqlx::query(sqlx::AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
+            let store = Store::open(&server.address()).await.unwrap();
+            let mut session = store.read().await.unwrap();
+            let (is,): (String,) =
+                session.query("SHOW synchronous_commit").fetch_one().await.unwrap();
+            assert_eq!(is, ours);
+            drop(session);
+            store.close().await;
+        }
+        connection.close().await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 mod concurrent;
 mod ends;
 mod expired;
+mod fallen;
 mod idle;
 mod pages;
 mod subscriber;

@@ -3,7 +3,9 @@
 //! What holds: an event's [`Place`] in the order of all never changes within one life, and no event
 //! ever gets a place at or before one up to which somebody has read. On SQLite one connection writes,
 //! so the order of insertion is such an order. On PostgreSQL it is the number of the writing
-//! transaction, then a sequence, read only below the oldest transaction that still runs.
+//! transaction, then a sequence, read only below the oldest transaction that still runs, and only as
+//! far as there are events: a database that fell counts on from the last number that had reached its
+//! disk, so those above the newest event's may be given out again.
 //!
 //! A *life* ends when the database becomes another one under the same name: restored from a dump or
 //! an archive, or failed over. Transactions may be counted anew then, and positions given twice; so
@@ -28,8 +30,11 @@ impl Place {
 /// How far the order of all can be read at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub(super) struct Horizon {
-    pub(super) txid: i64,
-    pub(super) number: i64,
+    /// The newest event whose transaction no other one that still runs is older than.
+    newest_txid: i64,
+    newest_ordinal: i64,
+    /// The oldest transaction that still runs.
+    oldest_txid: i64,
     /// Committed events wait for an older transaction to end.
     pub(super) held_back: bool,
     gone_txid: i64,
@@ -39,9 +44,12 @@ pub(super) struct Horizon {
 }
 
 impl Horizon {
-    /// The last place that can be read.
-    pub(super) const fn place(&self) -> Place {
-        Place { txid: self.txid, number: self.number }
+    /// The last place that can be read: that of an event, which is on the disk, and so is the number
+    /// of its transaction.
+    pub(super) fn place(&self) -> Place {
+        let newest = Place { txid: self.newest_txid, number: self.newest_ordinal };
+        // All that is new may be packed.
+        if self.packed_txid < self.oldest_txid { newest.max(self.packed()) } else { newest }
     }
 
     /// The newest place whose event is no longer there.
@@ -56,31 +64,39 @@ impl Horizon {
 
     pub(super) async fn of(session: &mut Session) -> Result<Self, StoreError> {
         let horizon = match session {
-            // The newest event may be packed.
+            // All have the transaction 0.
             Session::Sqlite(_) => {
-                "WITH packed AS (
-                     SELECT COALESCE(MAX(last_ordinal), 0) AS ordinal
-                     FROM event_archives
-                     WHERE last_txid = 0
-                 )
-                 SELECT 0 AS txid,
-                        MAX(COALESCE((SELECT MAX(ordinal) FROM events), 0), packed.ordinal)
-                            AS number,
-                        FALSE AS held_back, gone_txid, gone_ordinal,
-                        0 AS packed_txid, packed.ordinal AS packed_ordinal
-                 FROM event_order, packed"
+                "SELECT 0 AS newest_txid,
+                        COALESCE((SELECT MAX(ordinal) FROM events), 0) AS newest_ordinal,
+                        1 AS oldest_txid, FALSE AS held_back, gone_txid, gone_ordinal,
+                        0 AS packed_txid,
+                        COALESCE(
+                            (SELECT MAX(last_ordinal) FROM event_archives WHERE last_txid = 0), 0
+                        ) AS packed_ordinal
+                 FROM event_order"
             }
-            // Ordinals begin at 1: nothing stands at 0 of the oldest transaction that runs.
+            // The newest are read by the index: asked whether there is one, the planner may read all
+            // that are older.
             Session::Postgres(_) => {
-                "WITH packed AS (
+                "WITH oldest AS (
+                     SELECT pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS txid
+                 ),
+                 newest AS (
+                     SELECT txid, ordinal
+                     FROM events
+                     WHERE txid < (SELECT txid FROM oldest)
+                     ORDER BY txid DESC, ordinal DESC
+                     LIMIT 1
+                 ),
+                 packed AS (
                      SELECT last_txid, last_ordinal
                      FROM event_archives
                      ORDER BY last_txid DESC, last_ordinal DESC
                      LIMIT 1
                  )
-                 SELECT oldest.txid, 0::BIGINT AS number,
-                        -- The newest, by the index: asked whether there is one, the planner may
-                        -- read all that are older.
+                 SELECT COALESCE((SELECT txid FROM newest), 0) AS newest_txid,
+                        COALESCE((SELECT ordinal FROM newest), 0) AS newest_ordinal,
+                        oldest.txid AS oldest_txid,
                         COALESCE(
                             (SELECT txid FROM events ORDER BY txid DESC, ordinal DESC LIMIT 1)
                                 >= oldest.txid,
@@ -89,9 +105,7 @@ impl Horizon {
                         gone_txid, gone_ordinal,
                         COALESCE((SELECT last_txid FROM packed), 0) AS packed_txid,
                         COALESCE((SELECT last_ordinal FROM packed), 0) AS packed_ordinal
-                 FROM event_order,
-                      (SELECT pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS txid)
-                          AS oldest"
+                 FROM event_order, oldest"
             }
         };
         session.query(horizon).fetch_one().await
