@@ -1,6 +1,7 @@
 //! The guardians' door: trajectories, interventions, ceilings, outcomes, and the built-in guardian.
 
 mod built_in;
+mod outcome;
 mod trajectory;
 
 use serde_json::{Value, json};
@@ -106,44 +107,6 @@ fn nudge() -> Value {
 }
 
 #[tokio::test]
-async fn a_nudge_becomes_a_message_with_receipts_an_event_and_later_an_outcome() {
-    let api = Running::with_waiting_worker().await;
-    let scene = Scene::new(&api).await;
-    scene.settings(&json!({ "observe_s": 1 })).await;
-    let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
-    for _ in 0..6 {
-        call(&mut worker, "make", true, "no rule").await;
-    }
-    let (status, _, made) = scene.intervene("k-1", &nudge()).await;
-    assert_eq!(status, 201, "{made}");
-    assert_eq!(
-        (&made["by"], &made["message"]["kind"]),
-        (&json!("owner"), &json!("guardian_nudge"))
-    );
-    assert_eq!(made["message"]["status"], "queued");
-    let poll = format!("/api/v1/sandboxes/{}/messages/poll?after=0&wait_ms=0", worker.id);
-    let (_, polled) = api.request("GET", &poll, &worker.token, None::<&()>).await;
-    assert_eq!(polled["messages"][0]["text"], "Stop.", "the worker gets it");
-    receipt(&mut worker, &made, "seen").await;
-    for file in ["a", "b", "c"] {
-        call(&mut worker, &format!("cat {file}"), false, file).await;
-    }
-    let judged = scene.judged().await;
-    let assessment = &judged["assessment"];
-    assert_eq!(assessment["outcome"], "helped", "{judged}");
-    assert_eq!(
-        (&assessment["before"]["failed"], &assessment["after"]["calls"]),
-        (&json!(6), &json!(3))
-    );
-    assert_eq!(judged["message"]["status"], "seen");
-    assert_eq!(scene.events("guardian.intervened").await[0]["data"]["reason"], "It loops.");
-    let outcome = scene.events("guardian.outcome").await;
-    assert_eq!(outcome.len(), 1);
-    assert_eq!(outcome[0]["data"]["assessment"], *assessment);
-    api.end().await;
-}
-
-#[tokio::test]
 async fn a_repeat_is_the_same_intervention_and_a_second_one_is_told_how_long_to_wait() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
@@ -221,22 +184,6 @@ async fn of_guardians_that_come_at_once_one_gets_through() {
     assert_eq!(statuses, [201, 429, 429, 429, 429, 429]);
     assert!(answers.iter().all(|(status, wait, _)| *status == 201 || wait.is_some()));
     assert_eq!(scene.events("guardian.intervened").await.len(), 1);
-    api.end().await;
-}
-
-#[tokio::test]
-async fn what_a_run_that_crashes_was_asked_for_has_not_helped() {
-    let api = Running::with_waiting_worker().await;
-    let scene = Scene::new(&api).await;
-    scene.settings(&json!({ "gap_s": 0 })).await;
-    let worker = Worker::hello(&api, scene.launched.sandbox_id).await;
-    let stop = json!({ "kind": "stop", "reason": "Because.", "evidence": "x" });
-    assert_eq!(scene.intervene("k", &stop).await.0, 201);
-    let cancel = format!("/api/v1/specs/{}/cancel", scene.launched.spec.id);
-    assert_eq!(api.post(&cancel, &json!({ "force": true })).await.0, 200);
-    let judged = scene.judged().await;
-    assert_eq!(judged["assessment"]["outcome"], "no_effect", "{judged}");
-    assert_eq!(worker.id, scene.launched.sandbox_id);
     api.end().await;
 }
 
