@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::engine::Engine;
@@ -30,6 +32,12 @@ const SQLITE_READER_CACHE: &str = "-8192";
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a writer waits for another process's write to the same SQLite file.
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
+/// How long what is done with a connection to a SQLite file may take from when it was taken, a statement
+/// of it as long as on a server. The schema and copies are made over connections of their own.
+const SQLITE_STATEMENT: Duration = Duration::from_secs(20);
+/// After how many of its steps a statement is asked how late it is: some milliseconds of work, so one
+/// that is short ends also when it began late.
+const SQLITE_STEPS: i32 = 100_000;
 /// How long a server may take to let us in, once.
 const REACH: Duration = Duration::from_secs(10);
 /// How long to wait before a server that is not there is asked again.
@@ -77,7 +85,7 @@ impl Store {
     /// The same; for a server that is not there yet it waits, and says so on the log.
     pub(crate) async fn open_within(address: &str, patience: Duration) -> Result<Self, StoreError> {
         if let Some(path) = address.strip_prefix("sqlite://") {
-            open_sqlite(Path::new(path)).await
+            open_sqlite(Path::new(path), SQLITE_STATEMENT).await
         } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             open_postgres(address, patience).await
         } else {
@@ -88,7 +96,7 @@ impl Store {
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
+async fn open_sqlite(path: &Path, statement: Duration) -> Result<Store, StoreError> {
     let failed = |error| StoreError::Open(path.display().to_string(), error);
     let io = |error| failed(sqlx::Error::Io(error));
     let held = Held::open(path).await.map_err(io)?;
@@ -109,17 +117,17 @@ async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
         .foreign_keys(true)
         .busy_timeout(SQLITE_BUSY);
     let alone = alone(path).await.map_err(io)?;
-    let writer = SqlitePoolOptions::new()
+    // Without our limits: a step of the schema may take minutes.
+    let schema = SqlitePoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(SQLITE_ACQUIRE)
         .connect_with(options.clone())
         .await
         .map_err(failed)?;
-    SQLITE_SCHEMA.run(&writer).await.map_err(not_migrated)?;
+    SQLITE_SCHEMA.run(&schema).await.map_err(not_migrated)?;
+    schema.close().await;
     drop(alone);
-    let readers = SqlitePoolOptions::new()
-        .max_connections(SQLITE_READERS)
-        .acquire_timeout(SQLITE_ACQUIRE)
+    let writer = sqlite_pool(1, statement).connect_with(options.clone()).await.map_err(failed)?;
+    let readers = sqlite_pool(SQLITE_READERS, statement)
         .connect_with(
             options
                 .create_if_missing(false)
@@ -130,6 +138,32 @@ async fn open_sqlite(path: &Path) -> Result<Store, StoreError> {
         .map_err(failed)?;
     let writer = Turns::at(writer);
     Ok(Store::on(Engine::Sqlite { writer, readers, held: held.into() }))
+}
+
+/// Connections to a file, on which no statement runs much longer than so: the time counts from when a
+/// connection was taken.
+fn sqlite_pool(connections: u32, statement: Duration) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(SQLITE_ACQUIRE)
+        .after_connect(move |connection, _| Box::pin(end_when_late(connection, statement)))
+        .before_acquire(move |connection, _| {
+            Box::pin(async move {
+                end_when_late(connection, statement).await?;
+                Ok(true)
+            })
+        })
+}
+
+/// Has SQLite end what runs on a connection later than so from now.
+async fn end_when_late(
+    connection: &mut SqliteConnection,
+    statement: Duration,
+) -> Result<(), sqlx::Error> {
+    let late = Instant::now() + statement;
+    let goes_on = move || Instant::now() < late;
+    connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS, goes_on);
+    Ok(())
 }
 
 async fn open_postgres(address: &str, patience: Duration) -> Result<Store, StoreError> {
@@ -273,6 +307,7 @@ fn absence(error: &sqlx::Error) -> (&'static str, bool) {
 mod tests {
     use super::*;
     use crate::store::postgres_server::PostgresServer;
+    use crate::store::trouble::{Trouble, trouble};
 
     #[test]
     fn both_engines_have_the_same_steps_by_number_and_name() {
@@ -292,6 +327,34 @@ mod tests {
         let given = given.get_options().unwrap();
         assert_eq!(given.matches("statement_timeout").count(), 1, "{given}");
         assert!(given.contains("lock_timeout=8s"), "{given}");
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_does_not_end_is_ended_on_a_file_and_the_next_one_is_served() {
+        const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT COUNT(*) FROM n";
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("specwright.db");
+        let store = open_sqlite(&path, Duration::from_millis(50)).await.unwrap();
+        for _ in 0..SQLITE_READERS {
+            let mut session = store.read().await.unwrap();
+            let ended = session.query(ENDLESS).fetch_one::<(i64,)>().await.unwrap_err();
+            assert_eq!(trouble(&ended), Some(Trouble::Busy), "{ended:?}");
+            drop(session);
+            store.answers().await.unwrap();
+        }
+        let mut write = store.write().await.unwrap();
+        let insert = "INSERT INTO event_order (id, epoch, life, gone_txid, gone_ordinal)
+             SELECT i, 'x', 'x', 0, 0 FROM (
+                 WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n
+             ) WHERE i < 0";
+        let ended = write.query(insert).execute().await.unwrap_err();
+        assert_eq!(trouble(&ended), Some(Trouble::Busy), "{ended:?}");
+        drop(write);
+        let mut write = store.write().await.unwrap();
+        write.query("UPDATE event_order SET gone_txid = 0").execute().await.unwrap();
+        write.commit().await.unwrap();
+        store.close().await;
     }
 
     #[tokio::test]

@@ -63,8 +63,8 @@ fn of_code(code: &str) -> Option<Trouble> {
         "57014" | "55P03" => Some(Trouble::Busy),
         _ if code.len() == 5 && code.starts_with("08") => Some(Trouble::Lost),
         _ if code.len() == 5 && code.starts_with("53") => Some(Trouble::Busy),
-        // SQLITE_BUSY, SQLITE_LOCKED
-        _ => matches!(code.parse::<u32>().ok()? & 0xFF, 5 | 6).then_some(Trouble::Busy),
+        // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_INTERRUPT (by the time limit)
+        _ => matches!(code.parse::<u32>().ok()? & 0xFF, 5 | 6 | 9).then_some(Trouble::Busy),
     }
 }
 
@@ -118,6 +118,7 @@ mod tests {
             ("53300", Some(Trouble::Busy)),
             // SQLITE_BUSY_SNAPSHOT
             ("517", Some(Trouble::Busy)),
+            ("9", Some(Trouble::Busy)),
             // unique_violation, SQLITE_CONSTRAINT_UNIQUE, undefined_table
             ("23505", None),
             ("2067", None),
