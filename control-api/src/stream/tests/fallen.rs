@@ -1,21 +1,28 @@
 //! A database that fell counts transactions on from what had reached its disk: the numbers of those
 //! that had written nothing are given out a second time.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use super::{PostgresServer, Subscriber, progress};
 use crate::store::Store;
-use crate::store::event::order;
+use crate::store::event::order::Place;
 use crate::store::news::untold;
 use crate::testing::worker::Worker;
-use crate::testing::{Running, until};
+use crate::testing::{OWNER_TOKEN, Running, until};
 
 /// How many numbers are given out to transactions that write nothing.
 const NUMBERS: usize = 100;
 /// How often the database falls at most until some are given out again: at any moment it may have
 /// written down for itself how far it counted.
 const FALLS: usize = 5;
+
+/// How long a stream may take for an event or its end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const STREAM: &str = "/api/v1/events/stream";
 
 /// The number that the next transaction gets.
 const NEXT: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT";
@@ -33,6 +40,43 @@ async fn give_out_numbers(server: &PostgresServer) {
     }
 }
 
+/// What a look behind a mark finds that was not told, over a connection of its own: those from before
+/// a fall are dead.
+async fn swept(server: &PostgresServer, mark: Option<Place>) -> untold::Written {
+    let store = Store::open(&server.address()).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let written = untold::written_behind(&mut session, mark).await.unwrap();
+    drop(session);
+    store.close().await;
+    written
+}
+
+/// A page behind a cursor, as soon as there is one again.
+async fn page(api: &Running, after: &str) -> Value {
+    until("there is a page", async || {
+        let (status, page) = api.get(&format!("/api/v1/events{after}")).await;
+        (status == 200).then_some(page)
+    })
+    .await
+}
+
+/// A stream behind a cursor, as soon as there is one again.
+async fn opened(api: &Running, after: &str) -> Subscriber {
+    until("a stream is open", async || {
+        Subscriber::try_open(api, STREAM, OWNER_TOKEN, Some(after)).await
+    })
+    .await
+}
+
+/// The next event of a stream, which the fall may have ended: then it is opened again.
+async fn streamed(api: &Running, mut open: Subscriber, after: &str) -> Value {
+    let next = tokio::time::timeout(PATIENCE, open.try_next()).await;
+    if let Some(frame) = next.expect("an event comes in time, or the end") {
+        return frame.json();
+    }
+    opened(api, after).await.next().await.json()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_that_a_fallen_database_gives_out_again_hide_nothing_from_whoever_had_read_on() {
     let Some(server) = PostgresServer::start() else {
@@ -41,24 +85,20 @@ async fn numbers_that_a_fallen_database_gives_out_again_hide_nothing_from_whoeve
     let api = Running::on(server.address()).await;
     let launched = api.launch(json!({})).await;
     let worker = Worker::hello(&api, launched.sandbox_id).await;
-    worker.send(&[progress(1)]).await;
-    let store = Store::open(&server.address()).await.unwrap();
+    assert_eq!(worker.send(&[progress(1)]).await.0, 200);
 
     let mut falls = 0;
-    let (next, swept, mut open) = loop {
+    let (after, mark, open) = loop {
         give_out_numbers(&server).await;
-        let (status, all) = api.get("/api/v1/events").await;
-        assert_eq!(status, 200, "{all}");
-        let next = all["next"].as_str().unwrap().to_owned();
-        let open = Subscriber::open(&api, "/api/v1/events/stream", Some(&next)).await;
-        let mut session = store.read().await.unwrap();
-        let swept = untold::written_behind(&mut session, None).await.unwrap().mark;
-        drop(session);
+        let all = page(&api, "").await;
+        let after = all["next"].as_str().unwrap().to_owned();
+        let open = opened(&api, &after).await;
+        let mark = swept(&server, None).await.mark;
         let counted = ask(&server, NEXT).await;
         tokio::task::block_in_place(|| server.crash_and_start());
         falls += 1;
         if ask(&server, NEXT).await < counted {
-            break (next, swept, open);
+            break (after, mark, open);
         }
         assert!(falls < FALLS, "no number was given out again");
     };
@@ -67,19 +107,11 @@ async fn numbers_that_a_fallen_database_gives_out_again_hide_nothing_from_whoeve
     })
     .await;
 
-    let (_, page) = api.get(&format!("/api/v1/events?after={next}")).await;
-    assert_eq!(page["items"][0]["seq"], 2, "{page}");
-    // The fall may have ended the one that was open.
-    let streamed = match open.try_next().await {
-        Some(frame) => frame,
-        None => Subscriber::open(&api, "/api/v1/events/stream", Some(&next)).await.next().await,
-    };
-    assert_eq!(streamed.json()["seq"], 2);
-    let mut session = store.read().await.unwrap();
-    let found = untold::written_behind(&mut session, Some(swept)).await.unwrap();
-    assert!(found.about.unwrap().contains(&launched.spec.id.0));
-    assert!(order::reached(&mut session).await.unwrap() > swept);
-    drop(session);
-    store.close().await;
+    let behind = page(&api, &format!("?after={after}")).await;
+    assert_eq!(behind["items"][0]["seq"], 2, "{behind}");
+    assert_eq!(streamed(&api, open, &after).await["seq"], 2);
+    let written = swept(&server, Some(mark)).await;
+    assert!(written.about.unwrap().contains(&launched.spec.id.0));
+    assert!(written.mark > mark);
     api.end().await;
 }
