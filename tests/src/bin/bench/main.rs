@@ -64,7 +64,7 @@ enum Bench {
         #[arg(long)]
         database: Option<String>,
     },
-    /// From a worker's event to who watches, at 1,000 events a second
+    /// From a worker's event, and from an agent's line, to who watches, at 1,000 a second
     Stream {
         /// A database to measure on; without it a SQLite file and a PostgreSQL of their own
         #[arg(long)]
@@ -101,6 +101,9 @@ const PAGES_AT_MOST: Duration = Duration::from_secs(600);
 /// The grown table: it is filled at some 20,000 rows a second.
 const GROWN_AT_MOST: Duration = Duration::from_secs(1800);
 
+/// The stream: five measurements of ten seconds each, some of which start workers.
+const STREAM_AT_MOST: Duration = Duration::from_secs(300);
+
 /// No measurement takes longer: the slowest, the overhead, takes a third of it on two busy cores.
 const MEASUREMENT_AT_MOST: Duration = Duration::from_secs(120);
 
@@ -128,7 +131,9 @@ fn main() -> ExitCode {
             Bench::Gateway => take("gateway", gateway::figures()).await,
             Bench::Steer => take("steer", steer::figures()).await,
             Bench::Ingest { database } => take("ingest", ingest::figures(database)).await,
-            Bench::Stream { database } => take("stream", stream::figures(database)).await,
+            Bench::Stream { database } => {
+                take_within(STREAM_AT_MOST, "stream", stream::figures(database)).await
+            }
             Bench::Pages { database, extended: true, rows } => {
                 take_within(GROWN_AT_MOST, "pages", pages::grown(database, rows)).await
             }

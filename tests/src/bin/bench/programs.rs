@@ -24,6 +24,7 @@ pub(crate) fn build() -> Result<()> {
         ("specwright", "specwright"),
         ("specwright-worker", "specwright-worker"),
         ("specwright-tests", "warden"),
+        ("specwright-tests", "faulty-agent"),
     ] {
         arguments.extend(["--package", package, "--bin", program]);
     }

@@ -5,8 +5,10 @@
 //! one at a time; each spec has a subscriber, and one subscriber watches all. Between a worker's event
 //! and the subscriber lie the request, the commit and the push. Beside it, on the same database in the
 //! same run: how long one such row and its commit take alone. On PostgreSQL also between replicas
-//! ([`replicas`]).
+//! ([`replicas`]). What lies before a worker's event, from the agent's line on, is measured with real
+//! workers ([`agent_line`]).
 
+mod agent_line;
 mod raw;
 mod replicas;
 mod subscriber;
@@ -62,20 +64,24 @@ pub(crate) async fn figures(url: Option<String>) -> Result<Vec<Figure>> {
     if let Some(url) = url {
         let database = Database::at(url)?;
         let mut figures = on(&database).await?;
+        figures.extend(agent_line::figures(&database, LASTS).await?);
         if !database.is_sqlite() {
             figures.extend(replicas::figures(&database, LASTS).await?);
         }
         return Ok(figures);
     }
     let mut figures = on(&Database::sqlite()?).await?;
+    figures.extend(agent_line::figures(&Database::sqlite()?, LASTS).await?);
     match Database::postgres()? {
         Some(database) => {
             figures.extend(on(&database).await?);
+            figures.extend(agent_line::figures(&database, LASTS).await?);
             figures.extend(replicas::figures(&database, LASTS).await?);
         }
         None => {
             let why = "this machine has no PostgreSQL".to_owned();
             figures.push(Figure::skipped(POSTGRES.p50, "ms", why.clone()));
+            figures.push(agent_line::skipped(why.clone()));
             figures.push(replicas::skipped(why));
         }
     }
@@ -180,6 +186,14 @@ mod tests {
         assert!(watch.events > 0);
         assert_eq!(watch.took_ms.len(), watch.events);
         assert_eq!(watch.of_all_ms.len(), watch.events);
+    }
+
+    #[tokio::test]
+    async fn subscribers_see_each_line_of_real_agents_once_and_in_order() {
+        let database = Database::sqlite().unwrap();
+        let lines = agent_line::lines(&database, 2, Duration::from_secs(2)).await.unwrap();
+        assert_eq!(lines.astray, 0);
+        assert!(!lines.took_ms.is_empty());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Every word that is understood, and what it makes the agent do.
-const WORDS: [(&str, &str); 35] = [
+const WORDS: [(&str, &str); 36] = [
     ("ok", "answers with an output; `ok:FILE` takes it from FILE by the title of the schema"),
     ("aborts-a-later-turn", "breaks the turn of its second message off by itself, once"),
     (
@@ -37,6 +37,11 @@ const WORDS: [(&str, &str); 35] = [
     ("prose-once", "ends its first turn, and no other, without the output"),
     ("refused-key", "ends its turn with the API's 401"),
     ("setsid-grandchild", "leaves two deaf processes in sessions of their own, one an orphan"),
+    (
+        "steady",
+        "`steady:LINES_PER_SECOND:LINES` marks the turn with the file `steady-PID` and, when `go` is \
+         there, says so many things at that pace, each with the time at which it is written",
+    ),
     ("stderr-noise", "writes megabytes to stderr"),
     ("torn-line", "exits in the middle of a line"),
     ("unknown-session", "knows no conversation to resume"),
@@ -76,6 +81,11 @@ impl Behaviour {
         self.words.iter().any(|told| told == word)
     }
 
+    /// What is told behind a word and a colon.
+    pub(crate) fn behind(&self, word: &str) -> Option<&str> {
+        self.words.iter().find_map(|told| told.strip_prefix(word)?.strip_prefix(':'))
+    }
+
     /// Where the test looks for what the agent leaves.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -83,7 +93,7 @@ impl Behaviour {
 
     /// The output for a schema: from the file of `ok:FILE` (a path, relative to the folder), by title.
     pub(crate) fn output(&self, schema: &Value) -> Result<Value> {
-        let Some(file) = self.words.iter().find_map(|word| word.strip_prefix("ok:")) else {
+        let Some(file) = self.behind("ok") else {
             return Ok(serde_json::json!({"answer": "ok"}));
         };
         let path = self.folder.join(file);

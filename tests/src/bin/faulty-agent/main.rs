@@ -8,6 +8,7 @@
 mod behaviour;
 mod descendants;
 mod signals;
+mod steady;
 mod turn;
 
 use std::io::{BufRead, Write};
@@ -114,7 +115,7 @@ fn answer(behaviour: &Behaviour, line: &Value, turn: &Turn<'_>) -> Result<After>
         Some("interrupt") if behaviour.has("hang") => Ok(After::GoOn),
         Some("interrupt") => {
             if behaviour.has("answers-when-told") {
-                wait_to_be_told(behaviour)?;
+                wait_to_be_told(behaviour, "interrupted")?;
             }
             success(json!({"still_queued": []}))?;
             turn.interrupted()
@@ -123,9 +124,9 @@ fn answer(behaviour: &Behaviour, line: &Value, turn: &Turn<'_>) -> Result<After>
     }
 }
 
-/// Bounded: an agent that nobody tells anything ends.
-fn wait_to_be_told(behaviour: &Behaviour) -> Result<()> {
-    let (mark, told) = (behaviour.folder().join("interrupted"), behaviour.folder().join("go"));
+/// Leaves a mark and waits for `go`. Bounded: an agent that nobody tells anything ends.
+fn wait_to_be_told(behaviour: &Behaviour, mark: &str) -> Result<()> {
+    let (mark, told) = (behaviour.folder().join(mark), behaviour.folder().join("go"));
     std::fs::write(mark, "")?;
     for _ in 0..TOLD_WITHIN.as_millis() / LOOK_EVERY.as_millis() {
         if told.exists() {

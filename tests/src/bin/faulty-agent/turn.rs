@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::{descendants, print, say};
+use super::steady::Pace;
+use super::{descendants, print, say, wait_to_be_told};
 
 /// What the process does after a line was dealt with.
 pub(crate) enum After {
@@ -164,6 +165,10 @@ impl<'a> Turn<'a> {
             for number in 0..100_000 {
                 self.text(&number.to_string())?;
             }
+        }
+        if let Some(pace) = Pace::of(self.behaviour)? {
+            wait_to_be_told(self.behaviour, &format!("steady-{}", std::process::id()))?;
+            pace.keep(|text| self.text(text))?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pid: u32,
     // Dropped last: it ends what is left.
-    _system: System,
+    system: System,
 }
 
 impl Server {
@@ -31,7 +31,12 @@ impl Server {
         let address = running.url().await;
         let address = address.trim_start_matches("http://").parse()?;
         let pid = u32::try_from(running.pid())?;
-        Ok(Self { running, address, pid, _system: system })
+        Ok(Self { running, address, pid, system })
+    }
+
+    /// The world that it stands in.
+    pub(crate) const fn system(&self) -> &System {
+        &self.system
     }
 
     /// The most that it has held in memory so far.

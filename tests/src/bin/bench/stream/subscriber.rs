@@ -27,8 +27,13 @@ pub(super) struct Seen {
     pub(super) took_ms: Vec<f64>,
     /// Events that came twice, or before the one before.
     pub(super) disorder: u64,
+    /// When the first and the last of them were there, in microseconds of the clock.
+    pub(super) between: Option<(u128, u128)>,
     newest: HashMap<Uuid, u64>,
 }
+
+/// How an event is read; what is of no interest is passed over.
+pub(super) type Note = fn(&mut Seen, &str) -> Result<()>;
 
 /// An event of a worker; the control API's own have no sandbox.
 #[derive(Deserialize)]
@@ -51,7 +56,13 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
+    /// Somebody who watches the events of simulated workers.
     pub(super) async fn open(address: SocketAddr, path: &str) -> Result<Self> {
+        Self::noting(address, path, Seen::note).await
+    }
+
+    /// The same with another way to read what comes.
+    pub(super) async fn noting(address: SocketAddr, path: &str, note: Note) -> Result<Self> {
         let mut connection = Connection::open(address, TOKEN).await?;
         let body = connection.stream(path).await?;
         let (sees, seen) = watch::channel(Seen::default());
@@ -62,7 +73,7 @@ impl Subscriber {
                 let Some(data) = frame.data else { continue };
                 sees.send_modify(|seen| {
                     // What cannot be read is missing in the end.
-                    if let Err(error) = seen.note(&data) {
+                    if let Err(error) = note(seen, &data) {
                         eprintln!("an event cannot be read: {error:#}: {data}");
                     }
                 });
@@ -72,9 +83,18 @@ impl Subscriber {
     }
 
     /// Waits until so many events came; what came.
-    pub(super) async fn until(mut self, events: u64) -> Result<Seen> {
+    pub(super) async fn until(self, events: u64) -> Result<Seen> {
+        self.until_within(PATIENCE, events).await
+    }
+
+    /// The same while others are still to be sent, which takes so long.
+    pub(super) async fn until_sent(self, lasts: Duration, events: u64) -> Result<Seen> {
+        self.until_within(lasts + PATIENCE, events).await
+    }
+
+    async fn until_within(mut self, at_most: Duration, events: u64) -> Result<Seen> {
         let enough = self.seen.wait_for(|seen| seen.took_ms.len() as u64 >= events);
-        if let Ok(seen) = tokio::time::timeout(PATIENCE, enough).await {
+        if let Ok(seen) = tokio::time::timeout(at_most, enough).await {
             return Ok(seen.context("a stream ended")?.clone());
         }
         // What is missing now is counted as lost.
@@ -105,10 +125,17 @@ impl Seen {
         let event: Event = serde_json::from_str(data)?;
         let Some(sandbox) = event.sandbox_id else { return Ok(()) };
         let at: u128 = event.data.message.split(' ').next().unwrap_or_default().parse()?;
+        self.came(sandbox, event.seq, at)
+    }
+
+    /// The event of this number was there at this moment and is seen now; the first is number 1.
+    pub(super) fn came(&mut self, sandbox: Uuid, number: u64, at: u128) -> Result<()> {
         let micros = u32::try_from(micros_of_the_clock()?.saturating_sub(at))?;
         self.took_ms.push(f64::from(micros) / 1e3);
-        let before = self.newest.insert(sandbox, event.seq).unwrap_or_default();
-        self.disorder += u64::from(event.seq != before + 1);
+        let (first, last) = self.between.unwrap_or((at, at));
+        self.between = Some((first.min(at), last.max(at)));
+        let before = self.newest.insert(sandbox, number).unwrap_or_default();
+        self.disorder += u64::from(number != before + 1);
         Ok(())
     }
 }
