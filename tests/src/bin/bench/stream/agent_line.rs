@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use specwright_control_api::client::Client;
 use specwright_shared::phase::{Phase, SpecStatus};
@@ -119,10 +120,9 @@ pub(super) async fn lines(database: &Database, workers: usize, lasts: Duration) 
     .await;
     let (began, cpu) = (Instant::now(), server.cpu_seconds()?);
     std::fs::write(folder.join("go"), "")?;
-    let mut seen = Vec::new();
-    for subscriber in subscribers {
-        seen.push(subscriber.until_sent(lasts, each).await?);
-    }
+    // Together, so that the last events of all are waited for once.
+    let all = subscribers.into_iter().map(|one| one.until_sent(lasts, each));
+    let seen = try_join_all(all).await?;
     let cores = (server.cpu_seconds()? - cpu) / began.elapsed().as_secs_f64();
     let load = load_average();
     until_all_ended(&client, &seats).await?;
