@@ -1,7 +1,8 @@
 //! Reading forward, behind what is acknowledged.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +11,17 @@ use specwright_shared::wire::event::RawEvent;
 
 use super::{ACKED_FILE, line, segment};
 
+/// As many as the largest number has.
+const ACKED_DIGITS: usize = 20;
+
 /// Reads forward, from behind the acknowledged number.
 #[derive(Debug)]
 pub(crate) struct SpoolReader {
     directory: PathBuf,
     /// The highest acknowledged number.
     acked: u64,
+    /// Where it is written down; open from the first time on.
+    written: Option<File>,
     /// The same for the writer, who deletes what is behind it.
     shared: Arc<AtomicU64>,
     /// Where, in which segment, a line begins whose number is at most `acked + 1`.
@@ -25,7 +31,7 @@ pub(crate) struct SpoolReader {
 impl SpoolReader {
     pub(super) fn new(directory: PathBuf, acked: u64, shared: Arc<AtomicU64>) -> Self {
         shared.store(acked, Ordering::Release);
-        Self { directory, acked, shared, place: (0, 0) }
+        Self { directory, acked, written: None, shared, place: (0, 0) }
     }
 
     pub(crate) const fn acked(&self) -> u64 {
@@ -89,10 +95,16 @@ impl SpoolReader {
     pub(crate) fn acknowledge(&mut self, acked: u64) -> io::Result<()> {
         self.acked = acked;
         self.shared.store(acked, Ordering::Release);
-        let mut aside = tempfile::NamedTempFile::new_in(&self.directory)?;
-        writeln!(aside, "{acked}")?;
-        aside.persist(self.directory.join(ACKED_FILE)).map_err(|error| error.error)?;
-        Ok(())
+        let file = match &mut self.written {
+            Some(file) => file,
+            none => {
+                let path = self.directory.join(ACKED_FILE);
+                none.insert(OpenOptions::new().create(true).truncate(false).write(true).open(path)?)
+            }
+        };
+        // In place and always of the same length, so that no other number can stand there half-way: a
+        // file that is made and renamed for each batch costs more than to make the batch durable.
+        file.write_all_at(format!("{acked:0ACKED_DIGITS$}\n").as_bytes(), 0)
     }
 
     /// The control API expects this number next: what it had acknowledged, it has lost.

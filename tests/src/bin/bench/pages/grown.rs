@@ -17,6 +17,9 @@ use crate::fleet::template;
 
 /// Workers that send at once.
 const WORKERS: usize = 8;
+/// Each turn has others, until all had one: in the long run a worker may send 2,000 events a second, and
+/// eight of them at once would send several times as many.
+const SHIFTS: usize = 4;
 /// Events of a batch.
 const BATCH: u64 = 50;
 /// How often each of the two has its turn.
@@ -123,6 +126,8 @@ struct Side {
     server: Server,
     table: Table,
     workers: Vec<Sender>,
+    /// Whose turn it is.
+    shift: usize,
 }
 
 impl Ground {
@@ -134,7 +139,7 @@ impl Ground {
 
     async fn side(self) -> Result<Side> {
         let Self { server, table, template } = self;
-        let seats = table.seats(template, WORKERS).await?;
+        let seats = table.seats(template, WORKERS * SHIFTS).await?;
         let mut workers = Vec::new();
         for seat in seats {
             let mut connection = Connection::open(server.address, &seat.token).await?;
@@ -147,15 +152,17 @@ impl Ground {
             let path = format!("{path}/events");
             workers.push(Sender { connection, path, generation, acked: 0 });
         }
-        Ok(Side { server, table, workers })
+        Ok(Side { server, table, workers, shift: 0 })
     }
 }
 
 impl Side {
-    /// All send at once, each its next batch when the last one was taken; events a second.
+    /// All of a shift send at once, each its next batch when the last one was taken; events a second.
     async fn turn(&mut self) -> Result<f64> {
+        let first = WORKERS * (self.shift % SHIFTS);
+        self.shift += 1;
         let began = Instant::now();
-        let sent = self.workers.iter_mut().map(|worker| worker.send(began));
+        let sent = self.workers[first..first + WORKERS].iter_mut().map(|worker| worker.send(began));
         let sent: u32 = futures_util::future::try_join_all(sent).await?.into_iter().sum();
         Ok(f64::from(sent) / began.elapsed().as_secs_f64())
     }
