@@ -143,21 +143,21 @@ impl Courier {
             }
             let durable = *self.durable.borrow_and_update();
             let max_bytes = BATCH_MAX_BYTES - ENVELOPE_BYTES;
-            let batch = match self.reader.batch(durable, self.limit, max_bytes) {
-                Ok(events) if events.is_empty() => {
+            let (batch, bytes) = match self.reader.batch(durable, self.limit, max_bytes) {
+                Ok(stretch) if stretch.events.is_empty() => {
                     // Durable numbers without lines: only damage to the file under our feet.
                     self.tell_refused("the spool's file lost lines that were durable").await;
                     tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 }
-                Ok(events) => self.batch_of(events),
+                Ok(stretch) => (self.batch_of(stretch.events), stretch.bytes),
                 Err(error) => {
                     self.tell_refused(&format!("the spool cannot be read: {error}")).await;
                     tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 }
             };
-            let (batch, parcel) = match Parcel::wrap(batch).await {
+            let (batch, parcel) = match Parcel::wrap(batch, bytes).await {
                 Ok(wrapped) => wrapped,
                 Err(error) => {
                     self.tell_refused(&format!("a batch cannot be encoded: {error}")).await;

@@ -10,6 +10,9 @@ use specwright_shared::wire::sandbox::Batch;
 /// Smaller bodies fit a packet or two as they are; compressing them saves nothing.
 const GZIP_MIN_BYTES: usize = 1024;
 
+/// As many are encoded sooner than another thread is woken to do it: some tens of microseconds.
+const AT_ONCE_MAX_BYTES: usize = 16 * 1024;
+
 /// An encoded batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Parcel {
@@ -20,8 +23,13 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
-    /// Encodes a batch away from the tasks that must answer at once, and gives it back with it.
-    pub(super) async fn wrap(batch: Batch) -> std::io::Result<(Batch, Self)> {
+    /// Encodes a batch of about so many bytes, and gives it back with it; a large one away from the
+    /// tasks that must answer at once.
+    pub(super) async fn wrap(batch: Batch, bytes: usize) -> std::io::Result<(Batch, Self)> {
+        if bytes <= AT_ONCE_MAX_BYTES {
+            let parcel = Self::of(&batch)?;
+            return Ok((batch, parcel));
+        }
         let encode = move || Self::of(&batch).map(|parcel| (batch, parcel));
         tokio::task::spawn_blocking(encode).await.map_err(std::io::Error::other)?
     }

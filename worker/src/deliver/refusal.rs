@@ -64,7 +64,7 @@ impl Courier {
                 self.reader.go_back_before(expected);
                 let durable = *self.durable.borrow();
                 let next = self.reader.batch(durable, 1, usize::MAX);
-                let have = matches!(&next, Ok(events) if events.first().is_some_and(|e| e.seq == expected));
+                let have = matches!(&next, Ok(next) if next.events.first().is_some_and(|e| e.seq == expected));
                 if have {
                     return Next::Go;
                 }

@@ -24,14 +24,70 @@ pub(crate) struct SpoolReader {
     written: Option<File>,
     /// The same for the writer, who deletes what is behind it.
     shared: Arc<AtomicU64>,
-    /// Where, in which segment, a line begins whose number is at most `acked + 1`.
-    place: (u64, u64),
+    /// The segment in which the last batch began: most often the next one stands in it, too.
+    segment: Option<Segment>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Stretch {
+    pub(crate) events: Vec<RawEvent>,
+    /// Of their lines.
+    pub(crate) bytes: usize,
+}
+
+/// How far is read.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    acked: u64,
+    durable: u64,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+/// A segment that is open.
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    /// Where a line begins before which all is acknowledged.
+    offset: u64,
+}
+
+impl Segment {
+    /// Reads on behind what is acknowledged; whether the next segment may have more. The page cache
+    /// holds the file, and nothing that waits for the network is kept in memory.
+    fn read(&mut self, bounds: Bounds, into: &mut Stretch) -> io::Result<bool> {
+        (&self.file).seek(SeekFrom::Start(self.offset))?;
+        let mut lines = BufReader::new(&self.file);
+        let mut line = Vec::new();
+        while into.events.len() < bounds.max_events {
+            line.clear();
+            let length = lines.read_until(b'\n', &mut line)?;
+            if length == 0 {
+                return Ok(true);
+            }
+            let Some(event) = line.strip_suffix(b"\n").and_then(line::read) else {
+                return Ok(false);
+            };
+            if event.seq <= bounds.acked {
+                self.offset += length as u64;
+                continue;
+            }
+            let bytes = into.bytes + length;
+            if event.seq > bounds.durable || (bytes > bounds.max_bytes && !into.events.is_empty()) {
+                return Ok(false);
+            }
+            into.bytes = bytes;
+            into.events.push(event);
+        }
+        Ok(false)
+    }
 }
 
 impl SpoolReader {
     pub(super) fn new(directory: PathBuf, acked: u64, shared: Arc<AtomicU64>) -> Self {
         shared.store(acked, Ordering::Release);
-        Self { directory, acked, written: None, shared, place: (0, 0) }
+        Self { directory, acked, written: None, shared, segment: None }
     }
 
     pub(crate) const fn acked(&self) -> u64 {
@@ -39,56 +95,44 @@ impl SpoolReader {
     }
 
     /// The events behind the acknowledged number, up to `durable`, within the limits; always at
-    /// least one if there is one. The files are read afresh each time: the page cache holds them,
-    /// and nothing that waits for the network is kept in memory.
+    /// least one if there is one.
     pub(crate) fn batch(
         &mut self,
         durable: u64,
         max_events: usize,
         max_bytes: usize,
-    ) -> io::Result<Vec<RawEvent>> {
-        let mut events: Vec<RawEvent> = Vec::new();
+    ) -> io::Result<Stretch> {
+        let mut stretch = Stretch::default();
         if durable <= self.acked {
-            return Ok(events);
+            return Ok(stretch);
         }
+        let bounds = Bounds { acked: self.acked, durable, max_events, max_bytes };
+        if let Some(segment) = &mut self.segment {
+            segment.read(bounds, &mut stretch)?;
+            if !stretch.events.is_empty() {
+                return Ok(stretch);
+            }
+        }
+        // It ended, or is gone: acknowledged and deleted meanwhile.
         let firsts = segment::list(&self.directory)?;
         let from = firsts.partition_point(|first| *first <= self.acked + 1).saturating_sub(1);
-        let (mut bytes, mut size) = (Vec::new(), 0);
         for first in firsts.into_iter().skip(from) {
-            let mut file = match File::open(segment::path(&self.directory, first)) {
+            let file = match File::open(segment::path(&self.directory, first)) {
                 Ok(file) => file,
-                // Acknowledged and deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let mut offset = if self.place.0 == first { self.place.1 } else { 0 };
-            file.seek(SeekFrom::Start(offset))?;
-            let mut lines = BufReader::new(file);
-            loop {
-                if events.len() == max_events {
-                    return Ok(events);
-                }
-                bytes.clear();
-                let length = lines.read_until(b'\n', &mut bytes)?;
-                if length == 0 {
-                    break;
-                }
-                let Some(event) = bytes.strip_suffix(b"\n").and_then(line::read) else {
-                    return Ok(events);
-                };
-                if event.seq <= self.acked {
-                    offset += length as u64;
-                    self.place = (first, offset);
-                    continue;
-                }
-                size += length;
-                if event.seq > durable || (size > max_bytes && !events.is_empty()) {
-                    return Ok(events);
-                }
-                events.push(event);
+            let mut segment = Segment { file, offset: 0 };
+            let begins_here = stretch.events.is_empty();
+            let goes_on = segment.read(bounds, &mut stretch)?;
+            if begins_here {
+                self.segment = Some(segment);
+            }
+            if !goes_on {
+                break;
             }
         }
-        Ok(events)
+        Ok(stretch)
     }
 
     /// Everything up to this number is stored by the control API.
@@ -111,7 +155,7 @@ impl SpoolReader {
     pub(crate) fn go_back_before(&mut self, expected: u64) {
         self.acked = expected.saturating_sub(1);
         self.shared.store(self.acked, Ordering::Release);
-        self.place = (0, 0);
+        self.segment = None;
     }
 
     pub(super) fn directory(&self) -> &std::path::Path {

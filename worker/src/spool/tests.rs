@@ -65,7 +65,7 @@ async fn a_torn_last_line_is_cut_and_its_number_given_again() {
     let (spool, found) = open(place.path());
     assert_eq!(found.last, 1);
     assert_eq!(spool.record(at(2), None, progress("b")).await.unwrap(), 2);
-    let events = spool.reader(0).batch(2, 10, usize::MAX).unwrap();
+    let events = spool.reader(0).batch(2, 10, usize::MAX).unwrap().events;
     assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2]);
 }
 
@@ -114,13 +114,13 @@ async fn a_batch_keeps_its_limits_and_always_holds_one_event() {
         spool.record(at(number), None, progress(&"x".repeat(1000))).await.unwrap();
     }
     let mut reader = spool.reader(0);
-    assert_eq!(reader.batch(5, 3, usize::MAX).unwrap().len(), 3);
-    assert_eq!(reader.batch(5, 10, 2500).unwrap().len(), 2);
-    assert_eq!(reader.batch(5, 10, 1).unwrap().len(), 1);
+    assert_eq!(reader.batch(5, 3, usize::MAX).unwrap().events.len(), 3);
+    assert_eq!(reader.batch(5, 10, 2500).unwrap().events.len(), 2);
+    assert_eq!(reader.batch(5, 10, 1).unwrap().events.len(), 1);
     reader.acknowledge(4).unwrap();
-    assert_eq!(reader.batch(5, 10, usize::MAX).unwrap()[0].seq, 5);
+    assert_eq!(reader.batch(5, 10, usize::MAX).unwrap().events[0].seq, 5);
     reader.go_back_before(2);
-    assert_eq!(reader.batch(5, 10, usize::MAX).unwrap()[0].seq, 2);
+    assert_eq!(reader.batch(5, 10, usize::MAX).unwrap().events[0].seq, 2);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ fn end_because(message: &str) -> Event {
 
 /// All that a reader behind nothing finds.
 pub(super) fn all(spool: &Spool, acked: u64) -> Vec<specwright_shared::wire::event::RawEvent> {
-    spool.reader(acked).batch(*spool.durable().borrow(), usize::MAX, usize::MAX).unwrap()
+    spool.reader(acked).batch(*spool.durable().borrow(), usize::MAX, usize::MAX).unwrap().events
 }
 
 pub(super) fn dropped(events: &[specwright_shared::wire::event::RawEvent], kind: &str) -> u64 {

@@ -148,7 +148,7 @@ async fn play(steps: Vec<Step>, disk: Option<&SmallDisk>) {
             }
             Step::Ship { limit, reply_lost } => {
                 let durable = *spool.durable().borrow();
-                let events = reader.batch(durable, limit, usize::MAX).unwrap();
+                let events = reader.batch(durable, limit, usize::MAX).unwrap().events;
                 assert_eq!(events.is_empty(), durable == reader.acked(), "a number without a line");
                 server.take(events);
                 if !reply_lost {
@@ -165,7 +165,7 @@ async fn play(steps: Vec<Step>, disk: Option<&SmallDisk>) {
             }
             Step::Refuse => {
                 let durable = *spool.durable().borrow();
-                let mut events = reader.batch(durable, 1, usize::MAX).unwrap();
+                let mut events = reader.batch(durable, 1, usize::MAX).unwrap().events;
                 drop(events.first().map(|event| reader.quarantine(event, "no")));
                 server.take(std::mem::take(&mut events));
             }
@@ -198,7 +198,7 @@ async fn play(steps: Vec<Step>, disk: Option<&SmallDisk>) {
     spool.record(at(9), None, end()).await.expect("the end is always taken");
     while server.acked() < *spool.durable().borrow() {
         let durable = *spool.durable().borrow();
-        let events = reader.batch(durable, 7, usize::MAX).unwrap();
+        let events = reader.batch(durable, 7, usize::MAX).unwrap().events;
         assert!(!events.is_empty(), "a number without a line");
         server.take(events);
         drop(reader.acknowledge(server.acked()));
