@@ -5,8 +5,8 @@
 //!    and a caller gets its number after `fdatasync`. A write that failed leaves nothing behind;
 //! 2. numbers rise by one, also over a restart, also when every segment was deleted;
 //! 3. no known secret is in a line: values are redacted before they are written;
-//! 4. `acked` never runs ahead of the control API: it is written after the answer, aside and renamed;
-//!    losing it only means that known events are sent again;
+//! 4. `acked` never runs ahead of the control API: it is written after the answer, in place; losing it
+//!    only means that known events are sent again;
 //! 5. a segment is deleted only when all of it is acknowledged, and what a worker started again must
 //!    know of it is durable elsewhere first ([`kept`]);
 //! 6. a torn last line was never given a number to anyone, so recovery cuts it. A broken line

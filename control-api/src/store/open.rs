@@ -35,8 +35,8 @@ const SQLITE_BUSY: Duration = Duration::from_secs(10);
 /// How long what is done with a connection to a SQLite file may take from when it was taken, a statement
 /// of it as long as on a server. The schema and copies are made over connections of their own.
 const SQLITE_STATEMENT: Duration = Duration::from_secs(20);
-/// After how many of its steps a statement is asked how late it is: some milliseconds of work, so one
-/// that is short ends also when it began late.
+/// After how many of its steps, in all its runs together, a statement is asked how late it is: some
+/// milliseconds of work. A short one is asked now and then only.
 const SQLITE_STEPS: i32 = 100_000;
 /// How long a server may take to let us in, once.
 const REACH: Duration = Duration::from_secs(10);
@@ -69,8 +69,8 @@ const LIMITS: [(&str, &str); 4] = [
     ("random_page_cost", "1.1"),
 ];
 
-/// What an acknowledged event must survive: a server may be set to say "committed" before it is so.
-const COMMITTED: (&str, &str) = ("synchronous_commit", "on");
+/// What is acknowledged must survive a power cut: a server may be set to say "committed" before it is so.
+const COMMITTED: &str = "synchronous_commit";
 
 static SQLITE_SCHEMA: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_SCHEMA: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -172,7 +172,7 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
     // One connection first: a pool tries a refused one again until its patience ends, and then
     // says only that it ended.
     let mut first = reach(&options, patience).await?;
-    let forgets = says_committed_too_early(&mut first).await.map_err(failed)?;
+    let committed = committed(&mut first).await.map_err(failed)?;
     first.close().await.map_err(failed)?;
     // Without our limits: a step of the schema may take minutes.
     let schema = PgPoolOptions::new()
@@ -194,24 +194,29 @@ async fn open_postgres(address: &str, patience: Duration) -> Result<Store, Store
                 Ok(true)
             })
         })
-        .connect_with(limited(options, forgets))
+        .connect_with(limited(options, committed))
         .await
         .map_err(failed)?;
     Ok(Store::on(Engine::Postgres(pool)))
 }
 
-/// Whether sessions would be told of commits that a power cut can still take back. Stricter settings
-/// than the usual one are an operator's choice, and stay.
-async fn says_committed_too_early(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let asked = sqlx::query_as("SELECT current_setting('synchronous_commit') = 'off'");
-    let (off,) = asked.fetch_one(session).await?;
-    Ok(off)
+/// When sessions are to be told of a commit: not before it is on the disk, and where an operator chose
+/// to wait for more, then. Said for each session, so that it cannot change under us.
+async fn committed(session: &mut PgConnection) -> Result<&'static str, sqlx::Error> {
+    let asked = sqlx::query_as("SELECT current_setting('synchronous_commit')");
+    let (set,): (String,) = asked.fetch_one(session).await?;
+    Ok(match set.as_str() {
+        "local" => "local",
+        "remote_write" => "remote_write",
+        "remote_apply" => "remote_apply",
+        _ => "on",
+    })
 }
 
 /// The same with our limits, but for those that the address sets.
-fn limited(options: PgConnectOptions, forgets: bool) -> PgConnectOptions {
+fn limited(options: PgConnectOptions, committed: &'static str) -> PgConnectOptions {
     let given = options.get_options().unwrap_or_default().to_owned();
-    let ours = LIMITS.into_iter().chain(forgets.then_some(COMMITTED));
+    let ours = LIMITS.into_iter().chain([(COMMITTED, committed)]);
     options.options(ours.filter(|(name, _)| !given.contains(name)))
 }
 
@@ -323,7 +328,7 @@ mod tests {
     fn limits_that_an_address_sets_are_kept() {
         let options: PgConnectOptions =
             "postgres://h/d?options=-c%20statement_timeout%3D3s".parse().unwrap();
-        let given = limited(options, false);
+        let given = limited(options, "on");
         let given = given.get_options().unwrap();
         assert_eq!(given.matches("statement_timeout").count(), 1, "{given}");
         assert!(given.contains("lock_timeout=8s"), "{given}");
@@ -367,6 +372,15 @@ mod tests {
             let set = format!("ALTER ROLE postgres SET synchronous_commit = '{set}'");
             sqlx::query(sqlx::AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
             let store = Store::open(&server.address()).await.unwrap();
+            let mut session = store.read().await.unwrap();
+            let (is,): (String,) =
+                session.query("SHOW synchronous_commit").fetch_one().await.unwrap();
+            assert_eq!(is, ours);
+            // Nor when it is changed under us.
+            drop(session);
+            for change in ["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"] {
+                sqlx::query(change).execute(&mut connection).await.unwrap();
+            }
             let mut session = store.read().await.unwrap();
             let (is,): (String,) =
                 session.query("SHOW synchronous_commit").fetch_one().await.unwrap();

@@ -8,6 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use sqlx::error::DatabaseError;
 
 /// How often an operation is done again. A restarted server takes longer than that: then the one who
 /// asked does it, who has more patience.
@@ -44,9 +45,19 @@ fn of(error: &sqlx::Error) -> Option<Trouble> {
     match error {
         sqlx::Error::Io(_) => Some(Trouble::Lost),
         sqlx::Error::PoolTimedOut => Some(Trouble::Busy),
+        sqlx::Error::Database(error) if gave_up(&**error) => Some(Trouble::Busy),
         sqlx::Error::Database(error) => of_code(error.code()?.as_ref()),
         _ => None,
     }
+}
+
+/// Whether SQLite says that the transaction is no longer there: it gave up the whole of it for an error
+/// of another one's turn in it (a full disk, a statement that took too long). It has no code for that.
+fn gave_up(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("1")
+        && ["no such savepoint", "no transaction is active"]
+            .iter()
+            .any(|said| error.message().contains(said))
 }
 
 /// PostgreSQL's codes have five characters; SQLite's are numbers, of which the lowest byte says the

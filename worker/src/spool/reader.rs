@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,8 +24,8 @@ pub(crate) struct SpoolReader {
     written: Option<File>,
     /// The same for the writer, who deletes what is behind it.
     shared: Arc<AtomicU64>,
-    /// The segment in which the last batch began: most often the next one stands in it, too.
-    segment: Option<Segment>,
+    /// Where the last batch began: most often the next one stands in the same segment.
+    place: Option<Place>,
 }
 
 /// What was read.
@@ -45,20 +45,25 @@ struct Bounds {
     max_bytes: usize,
 }
 
-/// A segment that is open.
+/// Where, in which segment, a line begins before which all is acknowledged.
 #[derive(Debug)]
-struct Segment {
-    file: File,
-    /// Where a line begins before which all is acknowledged.
+struct Place {
+    first: u64,
     offset: u64,
 }
 
-impl Segment {
-    /// Reads on behind what is acknowledged; whether the next segment may have more. The page cache
-    /// holds the file, and nothing that waits for the network is kept in memory.
-    fn read(&mut self, bounds: Bounds, into: &mut Stretch) -> io::Result<bool> {
-        (&self.file).seek(SeekFrom::Start(self.offset))?;
-        let mut lines = BufReader::new(&self.file);
+impl Place {
+    /// Reads on behind what is acknowledged; whether the next segment may have more. The file is opened
+    /// each time: the page cache holds it, and one that is deleted to make room gives its room back.
+    fn read(&mut self, directory: &Path, bounds: Bounds, into: &mut Stretch) -> io::Result<bool> {
+        let mut file = match File::open(segment::path(directory, self.first)) {
+            Ok(file) => file,
+            // Acknowledged and deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while into.events.len() < bounds.max_events {
             line.clear();
@@ -87,7 +92,7 @@ impl Segment {
 impl SpoolReader {
     pub(super) fn new(directory: PathBuf, acked: u64, shared: Arc<AtomicU64>) -> Self {
         shared.store(acked, Ordering::Release);
-        Self { directory, acked, written: None, shared, segment: None }
+        Self { directory, acked, written: None, shared, place: None }
     }
 
     pub(crate) const fn acked(&self) -> u64 {
@@ -107,26 +112,21 @@ impl SpoolReader {
             return Ok(stretch);
         }
         let bounds = Bounds { acked: self.acked, durable, max_events, max_bytes };
-        if let Some(segment) = &mut self.segment {
-            segment.read(bounds, &mut stretch)?;
+        if let Some(place) = &mut self.place {
+            place.read(&self.directory, bounds, &mut stretch)?;
             if !stretch.events.is_empty() {
                 return Ok(stretch);
             }
         }
-        // It ended, or is gone: acknowledged and deleted meanwhile.
+        // Nothing more is there.
         let firsts = segment::list(&self.directory)?;
         let from = firsts.partition_point(|first| *first <= self.acked + 1).saturating_sub(1);
         for first in firsts.into_iter().skip(from) {
-            let file = match File::open(segment::path(&self.directory, first)) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let mut segment = Segment { file, offset: 0 };
+            let mut place = Place { first, offset: 0 };
             let begins_here = stretch.events.is_empty();
-            let goes_on = segment.read(bounds, &mut stretch)?;
+            let goes_on = place.read(&self.directory, bounds, &mut stretch)?;
             if begins_here {
-                self.segment = Some(segment);
+                self.place = Some(place);
             }
             if !goes_on {
                 break;
@@ -155,7 +155,7 @@ impl SpoolReader {
     pub(crate) fn go_back_before(&mut self, expected: u64) {
         self.acked = expected.saturating_sub(1);
         self.shared.store(self.acked, Ordering::Release);
-        self.segment = None;
+        self.place = None;
     }
 
     pub(super) fn directory(&self) -> &std::path::Path {

@@ -33,8 +33,9 @@ pub(super) struct Horizon {
     /// The newest event whose transaction no other one that still runs is older than.
     newest_txid: i64,
     newest_ordinal: i64,
-    /// The oldest transaction that still runs.
-    oldest_txid: i64,
+    /// The newest packed event of which that holds: all that is new may be packed.
+    settled_txid: i64,
+    settled_ordinal: i64,
     /// Committed events wait for an older transaction to end.
     pub(super) held_back: bool,
     gone_txid: i64,
@@ -48,8 +49,7 @@ impl Horizon {
     /// of its transaction.
     pub(super) fn place(&self) -> Place {
         let newest = Place { txid: self.newest_txid, number: self.newest_ordinal };
-        // All that is new may be packed.
-        if self.packed_txid < self.oldest_txid { newest.max(self.packed()) } else { newest }
+        newest.max(Place { txid: self.settled_txid, number: self.settled_ordinal })
     }
 
     /// The newest place whose event is no longer there.
@@ -66,14 +66,17 @@ impl Horizon {
         let horizon = match session {
             // All have the transaction 0.
             Session::Sqlite(_) => {
-                "SELECT 0 AS newest_txid,
+                "WITH packed AS (
+                     SELECT COALESCE(MAX(last_ordinal), 0) AS ordinal
+                     FROM event_archives
+                     WHERE last_txid = 0
+                 )
+                 SELECT 0 AS newest_txid,
                         COALESCE((SELECT MAX(ordinal) FROM events), 0) AS newest_ordinal,
-                        1 AS oldest_txid, FALSE AS held_back, gone_txid, gone_ordinal,
-                        0 AS packed_txid,
-                        COALESCE(
-                            (SELECT MAX(last_ordinal) FROM event_archives WHERE last_txid = 0), 0
-                        ) AS packed_ordinal
-                 FROM event_order"
+                        0 AS settled_txid, packed.ordinal AS settled_ordinal,
+                        FALSE AS held_back, gone_txid, gone_ordinal,
+                        0 AS packed_txid, packed.ordinal AS packed_ordinal
+                 FROM event_order, packed"
             }
             // The newest are read by the index: asked whether there is one, the planner may read all
             // that are older.
@@ -88,6 +91,13 @@ impl Horizon {
                      ORDER BY txid DESC, ordinal DESC
                      LIMIT 1
                  ),
+                 settled AS (
+                     SELECT last_txid, last_ordinal
+                     FROM event_archives
+                     WHERE last_txid < (SELECT txid FROM oldest)
+                     ORDER BY last_txid DESC, last_ordinal DESC
+                     LIMIT 1
+                 ),
                  packed AS (
                      SELECT last_txid, last_ordinal
                      FROM event_archives
@@ -96,7 +106,8 @@ impl Horizon {
                  )
                  SELECT COALESCE((SELECT txid FROM newest), 0) AS newest_txid,
                         COALESCE((SELECT ordinal FROM newest), 0) AS newest_ordinal,
-                        oldest.txid AS oldest_txid,
+                        COALESCE((SELECT last_txid FROM settled), 0) AS settled_txid,
+                        COALESCE((SELECT last_ordinal FROM settled), 0) AS settled_ordinal,
                         COALESCE(
                             (SELECT txid FROM events ORDER BY txid DESC, ordinal DESC LIMIT 1)
                                 >= oldest.txid,

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use futures_util::poll;
 
+use crate::store::trouble::{Trouble, trouble};
 use crate::store::{Store, Write};
 
 async fn opened(directory: &tempfile::TempDir) -> Store {
@@ -117,10 +118,29 @@ async fn a_transaction_that_the_database_gave_up_is_told_to_all_in_it() {
     // As a full disk does.
     second.query("INSERT OR ROLLBACK INTO told VALUES ('first')").execute().await.unwrap_err();
     let (first, second) = tokio::join!(committed, second.commit());
-    assert!(first.is_err() && second.is_err());
+    for told in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!(trouble(&told), Some(Trouble::Busy), "to be asked again: {told:?}");
+    }
     assert_eq!(told(&store).await, [""; 0]);
     let mut third = store.write().await.unwrap();
     assert!(say(&mut third, "third").await);
     third.commit().await.unwrap();
     assert_eq!(told(&store).await, ["third"]);
+}
+
+#[tokio::test]
+async fn who_shares_a_transaction_that_was_given_up_in_a_later_turn_is_told_to_ask_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = opened(&directory).await;
+    let mut first = store.write().await.unwrap();
+    assert!(say(&mut first, "first").await);
+    let mut second = pin!(store.write());
+    assert!(poll!(second.as_mut()).is_pending());
+    let mut committed = pin!(first.commit());
+    assert!(poll!(committed.as_mut()).is_pending());
+    let mut second = second.await.unwrap();
+    second.query("INSERT OR ROLLBACK INTO told VALUES ('first')").execute().await.unwrap_err();
+    drop(second);
+    assert_eq!(trouble(&committed.await.unwrap_err()), Some(Trouble::Busy));
+    assert_eq!(told(&store).await, [""; 0]);
 }

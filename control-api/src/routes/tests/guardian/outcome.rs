@@ -10,7 +10,7 @@ use crate::testing::worker::Worker;
 async fn a_nudge_becomes_a_message_with_receipts_an_event_and_later_an_outcome() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
-    scene.settings(&json!({ "observe_s": 1 })).await;
+    scene.settings(&json!({ "observe_s": 5 })).await;
     let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
     for _ in 0..6 {
         call(&mut worker, "make", true, "no rule").await;
@@ -48,7 +48,7 @@ async fn a_nudge_becomes_a_message_with_receipts_an_event_and_later_an_outcome()
 async fn an_agent_that_fails_more_since_a_nudge_than_before_it_is_worse_off() {
     let api = Running::with_waiting_worker().await;
     let scene = Scene::new(&api).await;
-    scene.settings(&json!({ "observe_s": 1 })).await;
+    scene.settings(&json!({ "observe_s": 5 })).await;
     let mut worker = Worker::hello(&api, scene.launched.sandbox_id).await;
     for file in ["a", "b", "c"] {
         call(&mut worker, &format!("cat {file}"), false, file).await;
