@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::output::tell;
 
 /// Where repositories of GitHub are.
 const GITHUB: &str = "https://github.com";
@@ -130,6 +131,11 @@ impl Connection {
     async fn embed(config: &Config, sandboxes: Sandboxes) -> Result<Self, ConnectError> {
         let token = token_of_owner(config)?;
         let mut settings = api_config(config, token.clone())?;
+        // A command that may have nothing to do with it goes on; `serve` does not.
+        settings.credential_services = credential_services(config).unwrap_or_else(|error| {
+            tell(format!("{error}; credentials are looked at by their form alone"));
+            None
+        });
         // Whatever happens to this process, no worker may go on without it: nobody would watch it.
         settings.die_with_parent = true;
         settings.end_sandboxes_on_shutdown = sandboxes == Sandboxes::EndWithUs;
@@ -185,10 +191,8 @@ pub(crate) fn api_config(config: &Config, token: OwnerToken) -> Result<ApiConfig
     let worker = WorkerProgram { program, arguments: vec!["supervise".into()] };
     let environment = environment_to_hand_on();
     let seal_keys = seal_keys(config)?;
-    // `serve` says what is wrong there; a command that has nothing to do with it goes on.
-    let credential_services = credential_services(config).unwrap_or_default();
     let api = ApiConfig::new(config.data_dir.clone(), token, worker);
-    Ok(ApiConfig { environment, seal_keys, credential_services, ..api })
+    Ok(ApiConfig { environment, seal_keys, ..api })
 }
 
 /// Where credentials are tried out before they are kept.

@@ -198,9 +198,9 @@ impl Run {
         })
     }
 
-    /// Ends the sandbox of a run, and asks for another one that
-    /// goes on from the first phase without an accepted output. The spec stays what it is. `false`:
-    /// the sandbox had ended already, and nothing changed.
+    /// Ends the sandbox of a run, and asks for another one that goes on from the first phase without an
+    /// accepted output. The spec stays what it is. `false`: the sandbox had ended already, and nothing
+    /// changed.
     pub(crate) async fn restart(
         &mut self,
         write: &mut Write,

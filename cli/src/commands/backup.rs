@@ -4,7 +4,7 @@ use serde::Serialize;
 use specwright_control_api::{BackupError, backup, database_in};
 
 use super::Context;
-use crate::args::BackupArgs;
+use crate::args::server::BackupArgs;
 use crate::exit::{Exit, Failure};
 
 /// What `backup --json` says.

@@ -9,7 +9,8 @@ use specwright_shared::wire::sandbox::SandboxView;
 use specwright_shared::wire::watch::NewHold;
 
 use super::{Context, closed};
-use crate::args::{HoldArgs, RunArg};
+use crate::args::RunArg;
+use crate::args::steering::HoldArgs;
 use crate::connect::Sandboxes;
 use crate::exit::{Exit, Failure};
 use crate::find;

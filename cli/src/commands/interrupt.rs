@@ -3,7 +3,7 @@
 use specwright_shared::wire::message::{MessageKind, NewMessage};
 
 use super::{Context, receipt};
-use crate::args::InterruptArgs;
+use crate::args::steering::InterruptArgs;
 use crate::exit::{Exit, Failure};
 
 /// Runs the command.

@@ -6,7 +6,7 @@ use specwright_shared::wire::message::MessageText;
 use uuid::Uuid;
 
 use super::{Context, closed};
-use crate::args::InterveneArgs;
+use crate::args::steering::InterveneArgs;
 use crate::connect::{Connection, Sandboxes};
 use crate::exit::{Exit, Failure};
 use crate::find;

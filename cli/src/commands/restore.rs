@@ -10,7 +10,7 @@ use specwright_control_api::{RestoreError, restore};
 
 use super::Context;
 use super::backup::database;
-use crate::args::RestoreArgs;
+use crate::args::server::RestoreArgs;
 use crate::exit::{Exit, Failure};
 
 /// What `restore --json` says.

@@ -6,7 +6,7 @@ use specwright_shared::time::Timestamp;
 use specwright_shared::wire::message::{Deliver, MessageKind, NewMessage};
 
 use super::{Context, receipt};
-use crate::args::SayArgs;
+use crate::args::steering::SayArgs;
 use crate::exit::{Exit, Failure};
 
 /// Runs the command.

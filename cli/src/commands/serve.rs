@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use crate::args::ServeArgs;
+use crate::args::server::ServeArgs;
 use crate::connect::{api_config, credential_services, token_file, token_of_owner};
 use crate::exit::{Exit, Failure};
 use crate::output::tell;

@@ -10,7 +10,7 @@ use specwright_shared::wire::spec::{Cancel, SpecView};
 use tokio::time::Instant;
 
 use super::{Context, closed};
-use crate::args::StopArgs;
+use crate::args::steering::StopArgs;
 use crate::connect::{Connection, Sandboxes};
 use crate::exit::{Exit, Failure};
 use crate::find;

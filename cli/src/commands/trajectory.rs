@@ -1,7 +1,7 @@
 //! `trajectory`: what an agent has done so far, condensed.
 
 use super::{Context, closed};
-use crate::args::TrajectoryArgs;
+use crate::args::steering::TrajectoryArgs;
 use crate::connect::{Connection, Sandboxes};
 use crate::exit::{Exit, Failure};
 use crate::find;

@@ -110,7 +110,7 @@ async fn of_sandbox(
     hash: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<SandboxId>, StoreError> {
-    store::sandbox::by_token(session, hash, late_facts_since(now)).await
+    store::sandbox::token::by_token(session, hash, late_facts_since(now)).await
 }
 
 /// Sandboxes that ended after this may bring facts now.

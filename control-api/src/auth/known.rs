@@ -110,7 +110,7 @@ pub(crate) async fn keep_known(app: App) {
             let (begin, late) = (Instant::now(), late_facts_since(app.now()));
             let looked_up = async {
                 let mut session = app.store.ask().await?;
-                store::sandbox::by_tokens(&mut session, some, late).await
+                store::sandbox::token::by_tokens(&mut session, some, late).await
             };
             match looked_up.await {
                 Ok(found) => found

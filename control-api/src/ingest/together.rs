@@ -46,7 +46,8 @@ const GROUPS_ON_POSTGRES: usize = 3;
 /// are soon through with the next group, and two small commits cost nearly twice what one does; two
 /// batches of 50 events are worth a commit of their own.
 const WORTH_ANOTHER_BYTES: usize = 24 * 1024;
-/// Nor does anyone wait longer for a group under way: its connection may be dead without a word.
+/// Nor is anyone left behind a group for longer, once somebody else comes, if only his own next try: its
+/// connection may be dead without a word.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What a batch came to; `None`: it is to be taken alone.

@@ -28,7 +28,8 @@ use crate::app::App;
 use crate::auth::SandboxToken;
 use crate::problem::chain;
 use crate::run::Run;
-use crate::store::sandbox::{SalvageClaim, Sandbox};
+use crate::store::sandbox::Sandbox;
+use crate::store::sandbox::salvage::Claim;
 use crate::store::{self, StoreError};
 
 /// How often it is tried: the first may meet a second crash, the second a cause that passes.
@@ -161,11 +162,11 @@ pub(crate) fn is_under_way(app: &App, sandbox: &Sandbox) -> bool {
 }
 
 /// The same of one who is seen from afar.
-pub(crate) fn is_under_way_of(app: &App, id: SandboxId, claim: Option<&SalvageClaim>) -> bool {
+pub(crate) fn is_under_way_of(app: &App, id: SandboxId, claim: Option<&Claim>) -> bool {
     app.salvages.under_way().contains(&id) || is_claimed(app, claim)
 }
 
-fn is_claimed(app: &App, claim: Option<&SalvageClaim>) -> bool {
+fn is_claimed(app: &App, claim: Option<&Claim>) -> bool {
     claim.is_some_and(|claim| claim.until > app.now() && !app.provider.is_gone(&claim.by))
 }
 
@@ -195,14 +196,14 @@ async fn next(app: &App, sandbox: SandboxId) -> Result<Next, StoreError> {
         }
     };
     let until = now.plus(TRY_MAX + CLAIM_MARGIN);
-    let claim = SalvageClaim { by: app.provider.ourselves(), until };
-    store::sandbox::claim_salvage(&mut write, sandbox, &claim, &token.hash()).await?;
+    let claim = Claim { by: app.provider.ourselves(), until };
+    store::sandbox::salvage::claim(&mut write, sandbox, &claim, &token.hash()).await?;
     write.commit().await?;
     Ok(Next::Try { spec: run.spec.id, token })
 }
 
 async fn release(app: &App, sandbox: SandboxId) -> Result<(), StoreError> {
     let mut write = app.store.write().await?;
-    store::sandbox::release_salvage(&mut write, sandbox).await?;
+    store::sandbox::salvage::release(&mut write, sandbox).await?;
     write.commit().await
 }

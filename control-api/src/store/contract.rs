@@ -263,13 +263,13 @@ async fn one_sandbox_of_a_spec_is_active(store: &Store) {
     let hash = crate::auth::hash(&first.to_string());
     let ended = read.ended_at.unwrap();
     let before = Timestamp::from_micros(ended.as_micros() - 1);
-    assert_eq!(sandbox::by_token(&mut session, &hash, before).await.unwrap(), Some(first));
-    assert_eq!(sandbox::by_token(&mut session, &[0; 32], before).await.unwrap(), None);
-    let many = sandbox::by_tokens(&mut session, &[hash, [0; 32]], before).await.unwrap();
+    assert_eq!(sandbox::token::by_token(&mut session, &hash, before).await.unwrap(), Some(first));
+    assert_eq!(sandbox::token::by_token(&mut session, &[0; 32], before).await.unwrap(), None);
+    let many = sandbox::token::by_tokens(&mut session, &[hash, [0; 32]], before).await.unwrap();
     assert_eq!(many, [(hash, first)]);
-    assert!(sandbox::by_tokens(&mut session, &[hash], ended).await.unwrap().is_empty());
+    assert!(sandbox::token::by_tokens(&mut session, &[hash], ended).await.unwrap().is_empty());
     // A token is good for a time after the end of its sandbox, and not for ever.
-    assert_eq!(sandbox::by_token(&mut session, &hash, ended).await.unwrap(), None);
+    assert_eq!(sandbox::token::by_token(&mut session, &hash, ended).await.unwrap(), None);
     drop(session);
 
     let second = add_sandbox(store, spec).await.unwrap();

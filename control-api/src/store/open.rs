@@ -313,6 +313,7 @@ mod tests {
     use super::*;
     use crate::store::postgres_server::PostgresServer;
     use crate::store::trouble::{Trouble, trouble};
+    use crate::testing::until;
 
     #[test]
     fn both_engines_have_the_same_steps_by_number_and_name() {
@@ -362,32 +363,44 @@ mod tests {
         store.close().await;
     }
 
+    async fn synchronous_commit(store: &Store) -> String {
+        let mut session = store.read().await.unwrap();
+        let (is,): (String,) = session.query("SHOW synchronous_commit").fetch_one().await.unwrap();
+        is
+    }
+
     #[tokio::test]
     async fn a_server_that_says_committed_too_early_does_not_say_so_to_us() {
         let Some(server) = PostgresServer::start() else {
             return;
         };
         let mut connection = PgConnection::connect(&server.address()).await.unwrap();
-        for (set, ours) in [("off", "on"), ("remote_apply", "remote_apply")] {
-            let set = format!("ALTER ROLE postgres SET synchronous_commit = '{set}'");
-            sqlx::query(sqlx::AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
+        for (set, ours) in [
+            ("ALTER ROLE postgres SET synchronous_commit = off", "on"),
+            ("ALTER ROLE postgres SET synchronous_commit = remote_apply", "remote_apply"),
+            ("ALTER ROLE postgres RESET synchronous_commit", "on"),
+        ] {
+            sqlx::query(set).execute(&mut connection).await.unwrap();
             let store = Store::open(&server.address()).await.unwrap();
-            let mut session = store.read().await.unwrap();
-            let (is,): (String,) =
-                session.query("SHOW synchronous_commit").fetch_one().await.unwrap();
-            assert_eq!(is, ours);
-            // Nor when it is changed under us.
-            drop(session);
-            for change in ["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"] {
-                sqlx::query(change).execute(&mut connection).await.unwrap();
-            }
-            let mut session = store.read().await.unwrap();
-            let (is,): (String,) =
-                session.query("SHOW synchronous_commit").fetch_one().await.unwrap();
-            assert_eq!(is, ours);
-            drop(session);
+            assert_eq!(synchronous_commit(&store).await, ours, "{set}");
             store.close().await;
         }
+        // Nor when it is changed under us: an own session shows when the change has come.
+        let store = Store::open(&server.address()).await.unwrap();
+        assert_eq!(synchronous_commit(&store).await, "on");
+        for change in ["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"] {
+            sqlx::query(change).execute(&mut connection).await.unwrap();
+        }
+        until("the server has read its settings again", async || {
+            let asked = sqlx::query_as("SELECT current_setting('synchronous_commit')");
+            let mut fresh = PgConnection::connect(&server.address()).await.unwrap();
+            let (now,): (String,) = asked.fetch_one(&mut fresh).await.unwrap();
+            fresh.close().await.unwrap();
+            (now == "off").then_some(())
+        })
+        .await;
+        assert_eq!(synchronous_commit(&store).await, "on");
+        store.close().await;
         connection.close().await.unwrap();
     }
 }

@@ -2,10 +2,11 @@
 //! reports its refusal as a unique violation.
 
 pub(crate) mod list;
+pub(crate) mod salvage;
+pub(crate) mod token;
 pub(crate) mod waiting;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use specwright_shared::id::{SandboxId, SpecId};
 use specwright_shared::outcome::Outcome;
@@ -17,6 +18,7 @@ use specwright_shared::wire::spec::RunOptions;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use self::salvage::Claim;
 use super::{Session, StoreError, Write, count, stored, word};
 
 const TABLE: &str = "sandboxes";
@@ -47,18 +49,9 @@ pub(crate) struct Sandbox {
     /// How often it was tried to deliver what was left in its place.
     pub(crate) salvages: u64,
     /// Who is at it.
-    pub(crate) salvage_claim: Option<SalvageClaim>,
+    pub(crate) salvage_claim: Option<Claim>,
     /// The request that asked for its run.
     pub(crate) traceparent: Option<TraceContext>,
-}
-
-/// Who delivers what was left in a place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SalvageClaim {
-    /// The control API, in the provider's own terms.
-    pub(crate) by: Value,
-    /// Until when nobody else does.
-    pub(crate) until: Timestamp,
 }
 
 #[derive(sqlx::FromRow)]
@@ -84,7 +77,7 @@ struct Row {
     created_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
     salvages: i64,
-    salvage_claim: Option<Json<SalvageClaim>>,
+    salvage_claim: Option<Json<Claim>>,
     traceparent: Option<String>,
 }
 
@@ -202,56 +195,6 @@ pub(crate) async fn lock(write: &mut Write, id: SandboxId) -> Result<Option<Sand
     find(write, id).await
 }
 
-/// The sandbox whose token has this hash, unless it had ended by a time.
-pub(crate) async fn by_token(
-    session: &mut Session,
-    hash: &[u8; 32],
-    ended_after: Timestamp,
-) -> Result<Option<SandboxId>, StoreError> {
-    let row: Option<(Uuid,)> = session
-        .query(
-            "SELECT id
-             FROM sandboxes
-             WHERE token_hash = $1 AND (ended_at IS NULL OR ended_at > $2)",
-        )
-        .bind(hash.to_vec())
-        .bind(ended_after.as_utc())
-        .fetch_optional()
-        .await?;
-    Ok(row.map(|(id,)| SandboxId(id)))
-}
-
-const BY_TOKENS_SQLITE: &str = "
-    SELECT token_hash, id
-    FROM sandboxes
-    WHERE token_hash IN (SELECT unhex(value) FROM json_each($1))
-      AND (ended_at IS NULL OR ended_at > $2)";
-
-const BY_TOKENS_POSTGRES: &str = "
-    SELECT token_hash, id
-    FROM sandboxes
-    WHERE token_hash = ANY($1) AND (ended_at IS NULL OR ended_at > $2)";
-
-/// The same of many at once: whose they are, as far as they are somebody's.
-pub(crate) async fn by_tokens(
-    session: &mut Session,
-    hashes: &[[u8; 32]],
-    ended_after: Timestamp,
-) -> Result<Vec<([u8; 32], SandboxId)>, StoreError> {
-    let query = match session {
-        Session::Sqlite(_) => {
-            let texts: Vec<String> = hashes.iter().map(hex::encode).collect();
-            session.query(BY_TOKENS_SQLITE).bind(serde_json::json!(texts).to_string())
-        }
-        Session::Postgres(_) => {
-            session.query(BY_TOKENS_POSTGRES).bind_all(hashes.iter().map(|hash| hash.to_vec()))
-        }
-    };
-    let rows: Vec<(Vec<u8>, Uuid)> = query.bind(ended_after.as_utc()).fetch_all().await?;
-    let whose = |(hash, id): (Vec<u8>, Uuid)| Some((hash.try_into().ok()?, SandboxId(id)));
-    Ok(rows.into_iter().filter_map(whose).collect())
-}
-
 /// Notes where a sandbox is, as long as it has not ended.
 pub(crate) async fn set_place(
     write: &mut Write,
@@ -290,38 +233,6 @@ pub(crate) async fn set_generation(
         .execute()
         .await?;
     Ok(touched == 1)
-}
-
-/// Claims the delivery of what was left in a sandbox's place, as a further try: from now on this token
-/// opens the sandbox, and no older one.
-pub(crate) async fn claim_salvage(
-    write: &mut Write,
-    id: SandboxId,
-    claim: &SalvageClaim,
-    token_hash: &[u8; 32],
-) -> Result<(), StoreError> {
-    write
-        .query(
-            "UPDATE sandboxes
-             SET salvages = salvages + 1, salvage_claim = $2, token_hash = $3
-             WHERE id = $1",
-        )
-        .bind(id.0)
-        .bind(Json(claim.clone()))
-        .bind(token_hash.to_vec())
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// A try to deliver is over.
-pub(crate) async fn release_salvage(write: &mut Write, id: SandboxId) -> Result<(), StoreError> {
-    write
-        .query("UPDATE sandboxes SET salvage_claim = NULL WHERE id = $1")
-        .bind(id.0)
-        .execute()
-        .await?;
-    Ok(())
 }
 
 /// What a worker is told for its heartbeat.

@@ -21,7 +21,8 @@ use super::kinds;
 use crate::auth::Person;
 use crate::sandboxes::local::place_of;
 use crate::spec_intake;
-use crate::store::sandbox::{NewSandbox, SalvageClaim};
+use crate::store::sandbox::NewSandbox;
+use crate::store::sandbox::salvage::Claim;
 use crate::store::{self, Store, Write};
 use crate::testing::{OWNER_TOKEN, Running, until};
 
@@ -177,9 +178,9 @@ async fn put_beside(write: &mut Write, id: SandboxId, beside: Beside) {
             let (kind, until) =
                 if beside == Beside::Salvage { (Place::Gone, late) } else { (Place::Alive, soon) };
             let by = place(kind, std::process::id()).unwrap();
-            let claim = SalvageClaim { by, until };
+            let claim = Claim { by, until };
             let hash = crate::auth::hash(&format!("another token of {id}"));
-            store::sandbox::claim_salvage(write, id, &claim, &hash).await.unwrap();
+            store::sandbox::salvage::claim(write, id, &claim, &hash).await.unwrap();
         }
         Beside::Restarted => store::start::set_restart(write, id, 1, long_ago()).await.unwrap(),
     }

@@ -70,7 +70,7 @@ pub(crate) async fn handler(
     let run = Run::lock(&mut write, id, now).await?.ok_or(HelloError::NotFound(id))?;
     // Once more, now that nobody can replace it: what was looked up at the door may be long ago.
     let whenever_it_ended = Timestamp::from_micros(0);
-    if store::sandbox::by_token(&mut write, &token, whenever_it_ended).await? != Some(id) {
+    if store::sandbox::token::by_token(&mut write, &token, whenever_it_ended).await? != Some(id) {
         return Err(HelloError::Overtaken);
     }
     let generation = if run.sandbox.boot_id == Some(hello.boot_id) {

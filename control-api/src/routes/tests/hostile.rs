@@ -15,7 +15,7 @@ use specwright_shared::wire::sandbox::BATCH_MAX_BYTES;
 use crate::auth::{Rate, Rates};
 use crate::store::Store;
 use crate::store::postgres_server::PostgresServer;
-use crate::store::sandbox::{SalvageClaim, claim_salvage};
+use crate::store::sandbox::salvage::{self, Claim};
 use crate::testing::worker::{Worker, event, token_of};
 use crate::testing::{Running, WAITING_WORKER};
 
@@ -248,9 +248,9 @@ async fn is_refused_when_replaced(api: Running) {
     worker.report(std::slice::from_ref(&said)).await;
     let store = Store::open(&api.config.database_url).await.unwrap();
     let mut write = store.write().await.unwrap();
-    let claim = SalvageClaim { by: json!({}), until: SystemTime::now().into() };
+    let claim = Claim { by: json!({}), until: SystemTime::now().into() };
     let new = crate::auth::hash("another");
-    claim_salvage(&mut write, worker.id, &claim, &new).await.unwrap();
+    salvage::claim(&mut write, worker.id, &claim, &new).await.unwrap();
     write.commit().await.unwrap();
     let replaced = Instant::now();
     while replaced.elapsed() < Duration::from_secs(5) {

@@ -15,7 +15,7 @@ use crate::store::event::Recorded;
 use crate::store::event::intake::{self, Raised, Standing};
 use crate::store::event::log::Log;
 use crate::store::postgres_server::PostgresServer;
-use crate::store::sandbox::SalvageClaim;
+use crate::store::sandbox::salvage::Claim;
 use crate::store::{Session, Store, Write, sandbox, spec};
 
 pub(super) async fn what_is_kept_of_many(store: &Store) {
@@ -348,8 +348,8 @@ async fn a_token_that_was_replaced_is_found_by_nothing_that_is_taken_in(store: &
     // Asked for first, then believed.
     assert_eq!([take(1).await, take(2).await], [Some(old); 2]);
     let mut write = store.write().await.unwrap();
-    let claim = SalvageClaim { by: json!({}), until: now() };
-    sandbox::claim_salvage(&mut write, id, &claim, &new).await.unwrap();
+    let claim = Claim { by: json!({}), until: now() };
+    sandbox::salvage::claim(&mut write, id, &claim, &new).await.unwrap();
     write.commit().await.unwrap();
     assert_eq!([take(3).await, take(4).await], [Some(new); 2]);
 }

@@ -269,11 +269,11 @@ async fn a_place_is_made_by_one(store: &Store) {
     let mut write = store.write().await.unwrap();
     let hash = |at: u64| crate::auth::hash(&format!("token {at}"));
     assert_eq!(
-        sandbox::by_token(&mut write, &hash(60), now()).await.unwrap(),
+        sandbox::token::by_token(&mut write, &hash(60), now()).await.unwrap(),
         None,
         "a token of no use"
     );
-    assert_eq!(sandbox::by_token(&mut write, &hash(120), now()).await.unwrap(), Some(id));
+    assert_eq!(sandbox::token::by_token(&mut write, &hash(120), now()).await.unwrap(), Some(id));
     sandbox::set_place(&mut write, id, json!({})).await.unwrap();
     write.commit().await.unwrap();
     assert_eq!(take(999).await, (false, false), "it has a place");
@@ -363,20 +363,20 @@ async fn what_a_lost_place_left_is_delivered_by_one_under_a_new_token(store: &St
     let id = sandbox_in(store, SandboxState::Active).await;
     let mut write = store.write().await.unwrap();
     for (number, token) in [(1, [41; 32]), (2, [42; 32])] {
-        let claim = sandbox::SalvageClaim { by: json!({ "pid": number }), until: after(60) };
-        sandbox::claim_salvage(&mut write, id, &claim, &token).await.unwrap();
+        let claim = sandbox::salvage::Claim { by: json!({ "pid": number }), until: after(60) };
+        sandbox::salvage::claim(&mut write, id, &claim, &token).await.unwrap();
         let found = sandbox::find(&mut write, id).await.unwrap().unwrap();
         assert_eq!(found.salvages, number);
         let kept = found.salvage_claim.unwrap();
         assert_eq!((kept.by, kept.until), (claim.by, claim.until));
-        assert_eq!(sandbox::by_token(&mut write, &token, now()).await.unwrap(), Some(id));
+        assert_eq!(sandbox::token::by_token(&mut write, &token, now()).await.unwrap(), Some(id));
     }
     assert_eq!(
-        sandbox::by_token(&mut write, &[41; 32], now()).await.unwrap(),
+        sandbox::token::by_token(&mut write, &[41; 32], now()).await.unwrap(),
         None,
         "an older token"
     );
-    sandbox::release_salvage(&mut write, id).await.unwrap();
+    sandbox::salvage::release(&mut write, id).await.unwrap();
     let found = sandbox::find(&mut write, id).await.unwrap().unwrap();
     assert!(found.salvage_claim.is_none());
     assert_eq!(found.salvages, 2, "tries are counted for good");

@@ -15,7 +15,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{KEPT, TABLE, forget_old};
-use crate::store::sandbox::SalvageClaim;
+use crate::store::sandbox::salvage::Claim;
 use crate::store::{Session, StoreError, Write, word};
 
 /// What duties that look at every living sandbox see of one.
@@ -29,7 +29,7 @@ pub(crate) struct Standing {
     pub(crate) created_at: Timestamp,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) heartbeat_at: Option<Timestamp>,
-    pub(crate) salvage_claim: Option<SalvageClaim>,
+    pub(crate) salvage_claim: Option<Claim>,
     /// Whether its run asked for the built-in guardian, or for none.
     pub(crate) guardian: Option<bool>,
     /// What its spec's runs have cost since the caps were reset, in millionths of a US dollar.
@@ -48,7 +48,7 @@ struct Row {
     created_at: DateTime<Utc>,
     heartbeat: Option<Json<Heartbeat>>,
     heartbeat_at: Option<DateTime<Utc>>,
-    salvage_claim: Option<Json<SalvageClaim>>,
+    salvage_claim: Option<Json<Claim>>,
     options: Json<RunOptions>,
     stop_reason: Option<String>,
     pause_requested: bool,

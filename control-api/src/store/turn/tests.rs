@@ -3,10 +3,11 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::poll;
 
 use crate::store::trouble::{Trouble, trouble};
-use crate::store::{Store, Write};
+use crate::store::{Store, StoreError, Write};
 
 async fn opened(directory: &tempfile::TempDir) -> Store {
     let address = format!("sqlite://{}", directory.path().join("db").display());
@@ -28,17 +29,22 @@ async fn told(store: &Store) -> Vec<String> {
     rows.into_iter().map(|(word,)| word).collect()
 }
 
-#[tokio::test]
-async fn who_waits_joins_the_commit_and_nobody_is_told_before_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = opened(&directory).await;
+/// A commit that waits for a second turn in its transaction, and that turn.
+async fn shared(store: &Store) -> (BoxFuture<'static, Result<(), StoreError>>, Write) {
     let mut first = store.write().await.unwrap();
     assert!(say(&mut first, "first").await);
     let mut second = pin!(store.write());
     assert!(poll!(second.as_mut()).is_pending());
-    let mut committed = pin!(first.commit());
+    let mut committed = first.commit().boxed();
     assert!(poll!(committed.as_mut()).is_pending());
-    let mut second = second.await.unwrap();
+    (committed, second.await.unwrap())
+}
+
+#[tokio::test]
+async fn who_waits_joins_the_commit_and_nobody_is_told_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = opened(&directory).await;
+    let (mut committed, mut second) = shared(&store).await;
     assert!(say(&mut second, "second").await);
     assert_eq!(told(&store).await, [""; 0], "it waits for who was there");
     assert!(poll!(committed.as_mut()).is_pending());
@@ -74,13 +80,7 @@ async fn a_turn_that_is_given_up_takes_nothing_from_the_others() {
 async fn a_last_turn_that_is_given_up_is_not_in_the_commit() {
     let directory = tempfile::tempdir().unwrap();
     let store = opened(&directory).await;
-    let mut first = store.write().await.unwrap();
-    assert!(say(&mut first, "first").await);
-    let mut second = pin!(store.write());
-    assert!(poll!(second.as_mut()).is_pending());
-    let mut committed = pin!(first.commit());
-    assert!(poll!(committed.as_mut()).is_pending());
-    let mut second = second.await.unwrap();
+    let (committed, mut second) = shared(&store).await;
     assert!(say(&mut second, "second").await);
     drop(second);
     committed.await.unwrap();
@@ -107,13 +107,7 @@ async fn who_goes_away_after_his_turn_leaves_nobody_waiting() {
 async fn a_transaction_that_the_database_gave_up_is_told_to_all_in_it() {
     let directory = tempfile::tempdir().unwrap();
     let store = opened(&directory).await;
-    let mut first = store.write().await.unwrap();
-    assert!(say(&mut first, "first").await);
-    let mut second = pin!(store.write());
-    assert!(poll!(second.as_mut()).is_pending());
-    let mut committed = pin!(first.commit());
-    assert!(poll!(committed.as_mut()).is_pending());
-    let mut second = second.await.unwrap();
+    let (committed, mut second) = shared(&store).await;
     assert!(say(&mut second, "second").await);
     // As a full disk does.
     second.query("INSERT OR ROLLBACK INTO told VALUES ('first')").execute().await.unwrap_err();
@@ -132,13 +126,7 @@ async fn a_transaction_that_the_database_gave_up_is_told_to_all_in_it() {
 async fn who_shares_a_transaction_that_was_given_up_in_a_later_turn_is_told_to_ask_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = opened(&directory).await;
-    let mut first = store.write().await.unwrap();
-    assert!(say(&mut first, "first").await);
-    let mut second = pin!(store.write());
-    assert!(poll!(second.as_mut()).is_pending());
-    let mut committed = pin!(first.commit());
-    assert!(poll!(committed.as_mut()).is_pending());
-    let mut second = second.await.unwrap();
+    let (committed, mut second) = shared(&store).await;
     second.query("INSERT OR ROLLBACK INTO told VALUES ('first')").execute().await.unwrap_err();
     drop(second);
     assert_eq!(trouble(&committed.await.unwrap_err()), Some(Trouble::Busy));
