@@ -64,6 +64,6 @@ pub(super) fn scan(directory: &Path) -> Result<(Disk, Found), SpoolError> {
 fn read_acked(directory: &Path) -> u64 {
     std::fs::read_to_string(directory.join(ACKED_FILE))
         .ok()
-        .and_then(|text| text.trim().parse().ok())
+        .and_then(|text| text.lines().next()?.trim().parse().ok())
         .unwrap_or(0)
 }

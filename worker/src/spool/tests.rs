@@ -124,6 +124,32 @@ async fn a_batch_keeps_its_limits_and_always_holds_one_event() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_is_known_after_a_restart_whatever_stood_there_before() {
+    let place = tempfile::tempdir().unwrap();
+    let acked = place.path().join(ACKED_FILE);
+    // As a version before wrote it; longer; cut short by a power cut; and none.
+    for before in [Some("1\n"), Some("9999999999999999999999999\n"), Some(""), None] {
+        let (spool, _) = open(place.path());
+        drop(std::fs::remove_file(&acked));
+        before.into_iter().for_each(|text| std::fs::write(&acked, text).unwrap());
+        for number in 0..12 {
+            spool.record(at(number), None, progress("a")).await.unwrap();
+        }
+        let mut reader = spool.reader(0);
+        reader.acknowledge(12).unwrap();
+        // What the control API lost it asks for: the number may fall.
+        reader.go_back_before(4);
+        reader.acknowledge(7).unwrap();
+        spool.close().await;
+        assert_eq!(
+            Spool::open(place.path(), Redactor::default()).unwrap().1.acked,
+            7,
+            "{before:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_was_spent_is_known_after_a_restart() {
     let place = tempfile::tempdir().unwrap();
     let (spool, _) = open(place.path());
