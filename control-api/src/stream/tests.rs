@@ -286,15 +286,19 @@ async fn two_processes_on_one_file_hear_each_other() {
 
 /// All that a page route gives, over all pages.
 async fn table(api: &Running, path: &str) -> Vec<Value> {
+    all_of(path, async |query| {
+        let (status, page) = api.get(query).await;
+        assert_eq!(status, 200, "{page}");
+        page
+    })
+    .await
+}
+
+/// All pages of a list, however one comes by a page.
+async fn all_of(path: &str, page: impl AsyncFn(&str) -> Value) -> Vec<Value> {
     let (mut items, mut after) = (Vec::new(), String::new());
     loop {
-        // A database that fell a moment ago may still be away.
-        let page = until("a page comes", async || {
-            let (status, page) = api.get(&format!("{path}?limit=200{after}")).await;
-            assert!(status == 200 || status == 503, "{status}: {page}");
-            (status == 200).then_some(page)
-        })
-        .await;
+        let page = page(&format!("{path}?limit=200{after}")).await;
         let some = page["items"].as_array().unwrap();
         if some.is_empty() {
             return items;

@@ -176,6 +176,18 @@ async fn an_empty_variable_counts_as_not_set_and_usage_shows_what_was_asked_for(
 }
 
 #[tokio::test]
+async fn a_wrong_way_to_check_credentials_is_told_by_every_command_and_no_server_starts_with_it() {
+    let mut system = System::new();
+    system.set("SPECWRIGHT_CREDENTIAL_CHECK", "off");
+    let run = system.run(system.root(), ["list", "--json"]).await.expect_code(0);
+    assert!(run.stderr.contains("SPECWRIGHT_CREDENTIAL_CHECK is `off`"), "{run:#?}");
+    assert!(run.stderr.contains("by their form alone"), "{run:#?}");
+    let arguments = ["serve", "--listen", "127.0.0.1:0"];
+    let run = system.run(system.root(), arguments).await.expect_code(3);
+    assert!(run.stderr.contains("SPECWRIGHT_CREDENTIAL_CHECK is `off`"), "{run:#?}");
+}
+
+#[tokio::test]
 async fn a_second_interrupt_is_heard_while_the_first_has_no_answer() {
     let system = System::new();
     let agent = faulty(&system, "hang");

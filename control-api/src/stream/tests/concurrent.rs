@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
 use super::subscriber::Subscriber;
-use super::{PostgresServer, TOKEN, progress, table};
+use super::{PostgresServer, TOKEN, all_of, progress};
 use crate::testing::worker::Worker;
 use crate::testing::{Running, until};
 
@@ -68,6 +68,19 @@ async fn write(home: &Running, worker: &Worker<'_>, replicas: &Replicas, mut dic
     }
 }
 
+/// What a list holds; a database that fell a moment ago may still be away.
+async fn table(home: &Running, path: &str) -> Vec<Value> {
+    all_of(path, async |query| {
+        until("a page comes", async || {
+            let (status, page) = home.get(query).await;
+            assert!(status == 200 || status == 503, "{status}: {page}");
+            (status == 200).then_some(page)
+        })
+        .await
+    })
+    .await
+}
+
 /// A page behind a cursor, from wherever a replica gives one.
 async fn page(api: &Running, path: &str, after: Option<&str>, limit: u64) -> Option<Value> {
     let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
@@ -97,8 +110,8 @@ async fn subscribe(
         if dice.below(3) == 0 {
             let replica = replicas[place].read().await;
             let api = replica.as_ref().unwrap_or(home);
-            let table = path.trim_end_matches("/stream");
-            let page = page(api, table, last.as_deref(), 1 + dice.below(30)).await;
+            let list = path.trim_end_matches("/stream");
+            let page = page(api, list, last.as_deref(), 1 + dice.below(30)).await;
             let Some(page) = page else { continue };
             seen.extend(page["items"].as_array().unwrap().iter().cloned());
             last = Some(page["next"].as_str().unwrap().to_owned());
@@ -126,8 +139,8 @@ async fn subscribe(
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    let table = path.trim_end_matches("/stream");
-                    if was_written && seen.len() >= super::table(home, table).await.len() {
+                    let list = path.trim_end_matches("/stream");
+                    if was_written && seen.len() >= table(home, list).await.len() {
                         return seen;
                     }
                     assert!(begun.elapsed() < PATIENCE, "{path}: {} came in time", seen.len());
